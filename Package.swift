@@ -1,0 +1,117 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The layers of the house, bottom first; every target names the few below it (see README, "Layers").
+
+let houseRules: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+let testRules: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let package = Package(
+    name: "ChunkDB",
+    products: [
+        .library(name: "ChunkDB", targets: ["ChunkDB"]),
+        .library(name: "Feed", targets: ["Feed"]),
+        .library(name: "BSkiplist", targets: ["BSkiplist"]),
+        .executable(name: "chunkdb", targets: ["chunkdb"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CLiburing", providers: [.apt(["liburing-dev"])]),
+        .systemLibrary(name: "CLZ4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
+        .target(
+            name: "Primitives",
+            dependencies: ["CXXHash", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: houseRules
+        ),
+        .target(name: "KVModel", dependencies: ["Primitives"], swiftSettings: houseRules),
+        .target(
+            name: "ChunkFormat", dependencies: ["Primitives", "KVModel"],
+            swiftSettings: houseRules),
+        .target(
+            name: "BlockIO", dependencies: ["Primitives", "CLiburing", "CSystemCalls"],
+            swiftSettings: houseRules),
+        .systemLibrary(name: "CSystemCalls"),
+        .target(name: "CShims"),
+        .target(name: "BSkiplist", dependencies: ["CShims"], swiftSettings: houseRules),
+        .target(
+            name: "ChunkDB",
+            dependencies: [
+                "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog",
+            ],
+            swiftSettings: houseRules),
+        .target(
+            name: "SegmentLog", dependencies: ["Primitives", "ChunkFormat", "BlockIO"],
+            swiftSettings: houseRules),
+        .target(
+            name: "Feed", dependencies: ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
+            swiftSettings: houseRules),
+        .target(name: "Attention", dependencies: ["KVModel", "Primitives"], swiftSettings: houseRules),
+        .target(
+            name: "AttentionFeed", dependencies: ["Feed", "Attention", "ChunkDB"],
+            swiftSettings: houseRules),
+        .executableTarget(
+            name: "chunkdb",
+            dependencies: [
+                "ChunkDB", "Feed", "Attention", "AttentionFeed", "BSkiplist", "SegmentLog",
+                "ChunkFormat", "BlockIO", "KVModel", "Primitives",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            resources: [.copy("Demo/model"), .copy("Demo/questions.jsonl")],
+            swiftSettings: houseRules),
+        .target(
+            name: "StoreTestSupport", dependencies: ["Primitives", "BlockIO"],
+            path: "Tests/StoreTestSupport", swiftSettings: testRules),
+        .target(
+            name: "EngineTestSupport", dependencies: ["ChunkDB", "StoreTestSupport"],
+            path: "Tests/EngineTestSupport", swiftSettings: testRules),
+        .testTarget(
+            name: "ChunkDBTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "CrashTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "AttentionTests", dependencies: ["Attention", "KVModel", "Primitives"],
+            exclude: ["Fixtures", "Reference"], swiftSettings: testRules),
+        .testTarget(name: "BSkiplistTests", dependencies: ["BSkiplist", "CShims"], swiftSettings: testRules),
+        .testTarget(name: "ConcurrencyTests", dependencies: ["BSkiplist"], swiftSettings: testRules),
+        .testTarget(
+            name: "BlockIOTests", dependencies: ["BlockIO", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "StoreTestSupportTests", dependencies: ["StoreTestSupport", "BlockIO", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "ChunkFormatTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "GoldenTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "ShellTests",
+            dependencies: [
+                "chunkdb", "ChunkDB", "Primitives", "KVModel", "BlockIO", "ChunkFormat", "SegmentLog",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            exclude: ["Snapshots"], swiftSettings: testRules),
+        .testTarget(name: "HouseTests", exclude: ["unsafe-ledger.txt"], swiftSettings: testRules),
+    ],
+    swiftLanguageModes: [.v6]
+)

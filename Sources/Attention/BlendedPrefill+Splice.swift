@@ -1,0 +1,62 @@
+// Where reused rows meet computed ones: the layer-0 self-test, the check that chooses rows, and the
+// splice by index (FUSION, "CacheBlend"; arXiv 2405.16444).
+
+import KVModel
+
+extension BlendedPrefill {
+    /// At the check every row has just been projected in its context. Returns the rows that go on:
+    /// those that deviate most, and all that are not reused.
+    mutating func chooseRows(
+        _ fresh: LayerPlanes, layer: Int, ratio: Double, tensor: DeviationTensor
+    ) -> [Int] {
+        let row = model.configuration.rowElementCount
+        let kind: PlaneKind = tensor == .values ? .values : .keys
+        let loaded = cache.planes.layers[layer][kind]
+        // Up to here the batch is the whole prompt: its index is the row.
+        statistics.deviations = isReused.indices.filter { isReused[$0] }.map {
+            RowDeviation(
+                row: $0, squaredDistance: squaredDistance(fresh[kind], loaded, at: $0 * row, row))
+        }
+        let budget = recomputeBudget(
+            ratio: ratio, reusedTokenCount: statistics.reusedTokenCount)
+        let chosen = choose(statistics.deviations, budget)
+        var isActive = isReused.map { !$0 }
+        isActive[isActive.count - 1] = true
+        for slot in chosen where isActive.indices.contains(slot) { isActive[slot] = true }
+        return isActive.indices.filter { isActive[$0] }
+    }
+
+    /// Copies the computed rows at `rows` (of the batch) over the planes' rows.
+    mutating func splice(_ fresh: LayerPlanes, rows: [Int], into layer: Int) {
+        let row = model.configuration.rowElementCount
+        for index in rows {
+            let source = index * row..<(index + 1) * row
+            let target = batch.slots[index] * row..<(batch.slots[index] + 1) * row
+            cache.planes.layers[layer].keys.replaceSubrange(target, with: fresh.keys[source])
+            cache.planes.layers[layer].values.replaceSubrange(target, with: fresh.values[source])
+        }
+    }
+
+    /// Layer 0's keys and values depend on the token alone: loaded and computed must agree.
+    mutating func testLayerZero(_ fresh: LayerPlanes) {
+        guard plan != .concatenate, arrived.count == loadedSpans.count else { return }
+        let row = model.configuration.rowElementCount
+        var largest: Float = 0
+        var difference: Float = 0
+        for kind in PlaneKind.allCases {
+            let computed = fresh[kind]
+            let loaded = cache.planes.layers[0][kind]
+            for (index, slot) in batch.slots.enumerated() where isReused[slot] {
+                for offset in 0..<row {
+                    let number = computed[index * row + offset]
+                    let gap = (number - loaded[slot * row + offset]).magnitude
+                    largest = max(largest, number.magnitude)
+                    difference = max(difference, gap.isNaN ? .infinity : gap)
+                }
+            }
+        }
+        if batch.slots.contains(where: { isReused[$0] }) {
+            statistics.layerZeroError = difference == 0 ? 0 : difference / largest
+        }
+    }
+}

@@ -1,0 +1,192 @@
+// One prompt in flight: some of its planes arrive layer by layer from a store, the rest is computed
+// here. Layer-driven, so that a feed can hand over layer l while it still reads l + 1:
+//
+//     var prefill = try BlendedPrefill(model: model, spans: spans, plan: plan, format: format)
+//     for layer in 0..<layerCount {
+//         for span in prefill.loadedSpans { try prefill.load(layer: layer, span: span, …) }
+//         try prefill.compute(layer: layer)
+//     }
+//     let result = try prefill.finish()
+//
+// Invariants: (1) after `compute(l)` the cache's planes of layer l hold, for every row, the reused
+// numbers or the computed ones; (2) active rows only ever become fewer, and the last row is always
+// one of them; (3) a row's bits do not depend on which other rows are active, so recomputing
+// everything gives exactly the full prefill.
+
+import KVModel
+
+/// *Concurrency:* one owner; `load` and `compute` run on the caller's thread (and `compute` on the
+/// model's workers until it returns).
+public struct BlendedPrefill: ~Copyable {
+    public let model: Model
+    public let spans: [PromptSpan]
+    public let plan: BlendPlan
+    public let format: PlaneFormat
+    /// Which of `spans` are loaded: the order in which planes are handed over.
+    public let loadedSpans: [Int]
+    /// The layer that `compute` does next.
+    public private(set) var nextLayer = 0
+    public internal(set) var statistics = PrefillStatistics()
+
+    let context: PassContext
+    let choose: RowChooser
+    /// First row of every span, and the prompt's length.
+    let spanRows: [Int]
+    /// Whether each row belongs to a loaded span.
+    let isReused: [Bool]
+    /// Shift of each loaded span's keys to its place; `nil` where nothing turns.
+    let shifts: [RotaryTable?]
+    var batch: RowBatch
+    var cache: KVCache
+    /// Loaded spans whose planes of `nextLayer` have arrived.
+    var arrived: Set<Int> = []
+
+    /// Opens a prefill. *Throws:* what does not fit the model: tokens, positions, plan.
+    public init(
+        model: Model, spans: [PromptSpan], plan: BlendPlan,
+        format: PlaneFormat = PlaneFormat(elementType: .float32),
+        choosing choose: @escaping RowChooser = { rowsOfLargestDeviation($0, budget: $1) }
+    ) throws(AttentionError) {
+        let shape = model.configuration
+        guard format.elementType.isPlainFloat else {
+            throw .elementTypeUnsupported(format.elementType)
+        }
+        var spanRows = [0]
+        var positions: [Int] = []
+        var tokens: [UInt32] = []
+        for (index, span) in spans.enumerated() {
+            try model.checkTokens(span.tokens, firstRow: tokens.count)
+            try model.checkPositions(span.start, count: span.tokens.count)
+            if case .loaded(let base) = span.source {
+                try model.checkPositions(base, count: span.tokens.count)
+            }
+            if let last = positions.last, span.start <= last { throw .spansOverlap(span: index) }
+            positions += span.start..<span.start + span.tokens.count
+            tokens += span.tokens
+            spanRows.append(tokens.count)
+        }
+        guard !tokens.isEmpty else { throw .emptyPrompt }
+        try Self.check(plan, rowCount: tokens.count, layerCount: shape.layerCount)
+        self.model = model
+        self.spans = spans
+        self.plan = plan
+        self.format = format
+        self.choose = choose
+        self.spanRows = spanRows
+        loadedSpans = spans.indices.filter { spans[$0].isLoaded && !spans[$0].tokens.isEmpty }
+        isReused = spans.flatMap { Array(repeating: $0.isLoaded, count: $0.tokens.count) }
+        shifts = spans.map { Self.shift(of: $0, plan: plan, format: format, model) }
+        context = PassContext(model, positions: positions)
+        cache = KVCache(
+            planes: KVPlanes(
+                geometry: Array(repeating: shape.geometry, count: shape.layerCount),
+                tokenCount: tokens.count),
+            positions: positions)
+        let everyRow = RowBatch(slots: Array(tokens.indices), hidden: model.embed(tokens))
+        batch = everyRow.keeping(
+            Self.firstRows(plan, isReused: isReused), hiddenSize: shape.hiddenSize)
+        statistics.promptTokenCount = tokens.count
+        statistics.reusedTokenCount = isReused.count { $0 }
+        statistics.projectionShare = shape.keyValueShare
+    }
+
+    private static func check(
+        _ plan: BlendPlan, rowCount: Int, layerCount: Int
+    ) throws(AttentionError) {
+        switch plan {
+        case .blend(let ratio, let checkLayer, _, _):
+            guard ratio >= 0, ratio <= 1 else { throw .ratioOutOfRange(ratio) }
+            guard (0..<layerCount).contains(checkLayer) else {
+                throw .layerOutOfRange(layer: checkLayer, layerCount: layerCount)
+            }
+        case .rows(let rows):
+            for row in rows where !(0..<rowCount).contains(row) {
+                throw .rowOutOfRange(row: row, rowCount: rowCount)
+            }
+        case .concatenate, .realign, .recompute: break
+        }
+    }
+
+    /// The rows computed from layer 0 on.
+    private static func firstRows(_ plan: BlendPlan, isReused: [Bool]) -> [Int] {
+        var isActive = isReused.map { !$0 }
+        isActive[isActive.count - 1] = true
+        switch plan {
+        case .concatenate, .realign: break
+        case .rows(let rows): for row in rows { isActive[row] = true }
+        case .blend, .recompute: return Array(isReused.indices)
+        }
+        return isActive.indices.filter { isActive[$0] }
+    }
+
+    /// One angle for a span that moves as a whole; for keys stored before rotation, one a row.
+    private static func shift(
+        of span: PromptSpan, plan: BlendPlan, format: PlaneFormat, _ model: Model
+    ) -> RotaryTable? {
+        guard case .loaded(let base) = span.source else { return nil }
+        let place = plan == .concatenate ? base : span.start
+        switch format.keyForm {
+        case .beforeRotation:
+            let places = Array(place..<place + span.tokens.count)
+            return RotaryTable(model.frequencies, positions: places)
+        case .afterRotation:
+            return place == base
+                ? nil : RotaryTable(model.frequencies, positions: [place - base])
+        }
+    }
+
+    /// What `layer` wants of the loaded planes; what it does not want need not be read.
+    public func demand(layer: Int) -> PlaneDemand {
+        let isNeeded =
+            switch plan {
+            case .concatenate, .realign, .rows: true
+            case .blend(_, let checkLayer, _, _): layer >= checkLayer
+            case .recompute: false
+            }
+        return isNeeded ? .required : layer == 0 ? .selfTest : .unused
+    }
+
+    /// Computes `layer` for the active rows. Every loaded span's planes of it must have been
+    /// handed over if `demand(layer:)` says `required`.
+    public mutating func compute(layer: Int) throws(AttentionError) {
+        try checkTurn(layer)
+        if demand(layer: layer) == .required, arrived.count < loadedSpans.count {
+            let missing = loadedSpans.first { !arrived.contains($0) }
+            throw .planesMissing(layer: layer, span: missing ?? 0)
+        }
+        let weights = model.layers[layer]
+        let fresh = weights.keysAndValues(batch, context)
+        statistics.projectedRowCounts.append(batch.slots.count)
+        if layer == 0 { testLayerZero(fresh) }
+        if case .blend(let ratio, layer, let tensor, let keepsComputed) = plan {
+            let kept = chooseRows(fresh, layer: layer, ratio: ratio, tensor: tensor)
+            splice(fresh, rows: keepsComputed ? Array(batch.slots.indices) : kept, into: layer)
+            batch = batch.keeping(kept, hiddenSize: model.configuration.hiddenSize)
+        } else {
+            splice(fresh, rows: Array(batch.slots.indices), into: layer)
+        }
+        let packed = PackedPlanes(
+            cache.planes.layers[layer], geometry: model.configuration.geometry)
+        weights.transform(&batch, packed, context)
+        statistics.computedRowCounts.append(batch.slots.count)
+        nextLayer += 1
+        arrived = []
+    }
+
+    /// The prompt's logits and cache. *Throws:* `unfinished` before the last layer.
+    public consuming func finish() throws(AttentionError) -> PrefillResult {
+        let layerCount = model.configuration.layerCount
+        guard nextLayer == layerCount else {
+            throw .unfinished(layersDone: nextLayer, layerCount: layerCount)
+        }
+        statistics.chosenRows = batch.slots.filter { isReused[$0] }
+        let logits = model.logits(of: batch.hidden.suffix(model.configuration.hiddenSize))
+        return PrefillResult(logits: logits, cache: cache, statistics: statistics)
+    }
+
+    func checkTurn(_ layer: Int) throws(AttentionError) {
+        guard layer == nextLayer, layer < model.configuration.layerCount else {
+            throw .layerOutOfOrder(expected: nextLayer, found: layer)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// Token after token from a cache: one active row, appended to every layer's planes.
+
+import KVModel
+
+extension Model {
+    /// Computes `token` at the cache's next position, appends its rows, and returns the logits for
+    /// the token after it. *Complexity:* O(weights + cached rows).
+    public func decode(
+        _ token: UInt32, into cache: inout KVCache
+    ) throws(AttentionError) -> [Float] {
+        try checkTokens([token], firstRow: cache.positions.count)
+        try checkPositions(cache.nextPosition, count: 1)
+        let row = cache.positions.count
+        cache.positions.append(cache.nextPosition)
+        cache.planes.tokenCount += 1
+        let context = PassContext(self, positions: cache.positions, computingFrom: row)
+        var batch = RowBatch(slots: [row], hidden: embed([token]))
+        for (index, layer) in layers.enumerated() {
+            let fresh = layer.keysAndValues(batch, context)
+            cache.planes.layers[index].keys += fresh.keys
+            cache.planes.layers[index].values += fresh.values
+            let packed = PackedPlanes(
+                cache.planes.layers[index], geometry: configuration.geometry)
+            layer.transform(&batch, packed, context)
+        }
+        return logits(of: batch.hidden[...])
+    }
+
+    /// The likeliest token, again and again, from a prefill on: at most `tokenCount`, ending early
+    /// (and including) a token of `stops`.
+    public func generate(
+        from result: consuming PrefillResult, tokenCount: Int, stoppingAt stops: Set<UInt32> = []
+    ) throws(AttentionError) -> [UInt32] {
+        var tokens: [UInt32] = []
+        var logits = result.logits
+        var cache = result.cache
+        while tokens.count < tokenCount {
+            let token = greedyToken(logits)
+            tokens.append(token)
+            if stops.contains(token) || tokens.count == tokenCount { break }
+            logits = try decode(token, into: &cache)
+        }
+        return tokens
+    }
+}

@@ -1,0 +1,62 @@
+// Angles of the rotary embedding. Frequencies and angles are computed in double precision and
+// rounded once to fp32 cosines and sines, so that position 100,000 is as exact as position 1; the
+// rotation itself is fp32.
+
+import KVModel
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The frequencies of one rotary scheme.
+struct RotaryFrequencies: Sendable {
+    /// Radians per position, one for each rotated pair.
+    let radians: [Double]
+
+    /// θ^(−2i/d), stretched as `scaling` says. Linear: Chen et al., arXiv 2306.15595. Llama 3: the
+    /// reference code of Llama 3.1, `apply_scaling`.
+    init(_ rotary: RotaryEmbedding) {
+        radians = (0..<rotary.dimension / 2).map { pair in
+            let plain = pow(Double(rotary.base), -Double(2 * pair) / Double(rotary.dimension))
+            switch rotary.scaling {
+            case .none: return plain
+            case .linear(let factor): return plain / Double(factor)
+            case .llama3(let factor, let low, let high, let original):
+                let turns = Double(original) * plain / (2 * Double.pi)
+                if turns < Double(low) { return plain / Double(factor) }
+                if turns > Double(high) { return plain }
+                let share = (turns - Double(low)) / Double(high - low)
+                return (1 - share) * plain / Double(factor) + share * plain
+            }
+        }
+    }
+}
+
+/// Cosine and sine of every pair for a list of positions (or of shifts between positions).
+struct RotaryTable: Sendable {
+    let pairCount: Int
+    /// `[position][pair]`.
+    let cosines: [Float]
+    let sines: [Float]
+
+    init(_ frequencies: RotaryFrequencies, positions: [Int]) {
+        pairCount = frequencies.radians.count
+        var cosines: [Float] = []
+        var sines: [Float] = []
+        cosines.reserveCapacity(positions.count * pairCount)
+        sines.reserveCapacity(positions.count * pairCount)
+        for position in positions {
+            for radians in frequencies.radians {
+                let angle = Double(position) * radians
+                cosines.append(Float(cos(angle)))
+                sines.append(Float(sin(angle)))
+            }
+        }
+        self.cosines = cosines
+        self.sines = sines
+    }
+}

@@ -1,0 +1,49 @@
+// Which engine, and how much of it.
+
+/// Who moves the bytes of a real disk.
+public enum DiskEngine: String, Sendable, CaseIterable {
+    /// The ring; threads where io_uring is forbidden, and then `DiskTraits.notes` says why.
+    case automatic
+    /// io_uring, or an error.
+    case ring
+    /// Positional calls on threads.
+    case threads
+}
+
+/// How to open a real disk.
+public struct DiskOptions: Sendable {
+    public var engine: DiskEngine = .automatic
+    /// Goes through the page cache instead of O_DIRECT. Never chosen unasked: a file system that
+    /// refuses direct I/O is an error (`.directIORefused`) unless this is set.
+    public var buffered = false
+    /// Pieces that the ring may have in hand at once, 1 to 4,096; the rest waits its turn.
+    public var queueDepth = 32
+    /// Memory from which `makeBuffer` serves first: in huge pages, and with the ring registered
+    /// with the kernel, which pins it while the disk is open. At most 1 GiB.
+    public var registeredPoolBytes = 64 << 20
+    /// Threads of the engine without a ring: as many transfers are in hand at once.
+    public var threadCount = 8
+
+    /// What tests make the kernel say, to see the way around it.
+    package var simulated = SimulatedTrouble()
+
+    public init() {}
+
+    var boundedDepth: Int { min(max(queueDepth, 1), 4_096) }
+
+    var poolByteCount: Int {
+        let page = LargePages.pageBytes
+        return max(page, min(registeredPoolBytes, BufferPool.greatestByteCount) / page * page)
+    }
+}
+
+/// Error numbers that stand for the kernel's answer at one step; 0 asks the kernel.
+package struct SimulatedTrouble: Sendable {
+    package var ringSetup: Int32 = 0
+    package var modernFlags: Int32 = 0
+    package var fileRegistration: Int32 = 0
+    package var bufferRegistration: Int32 = 0
+    package var allocation: Int32 = 0
+    package var directOpen: Int32 = 0
+    package init() {}
+}

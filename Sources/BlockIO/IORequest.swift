@@ -1,0 +1,94 @@
+// One transfer. Engines continue short and interrupted transfers themselves, from the last U
+// boundary that was reached, so a completion sees all bytes, the end of the file, or an error.
+
+/// Where a transfer's bytes come from or go to: an address that this module and the log never
+/// dereference. `owner` keeps the memory alive until the completion.
+public struct IOSlice: @unchecked Sendable {
+    // SAFETY: `address` is a number here; only a kernel or an engine copies through it, between
+    // submit and completion, while `owner` holds the memory.
+    public let address: UInt
+    public let byteCount: Int
+    /// The index of the registered region that contains it; `nil` for unregistered memory.
+    public let registration: UInt16?
+    public let owner: AnyObject?
+
+    public init(address: UInt, byteCount: Int, registration: UInt16? = nil, owner: AnyObject?) {
+        self.address = address
+        self.byteCount = byteCount
+        self.registration = registration
+        self.owner = owner
+    }
+
+    /// `byteCount` bytes from `offset`. Traps when they are not inside.
+    public func slice(offset: Int, byteCount: Int) -> IOSlice {
+        precondition(offset >= 0 && byteCount >= 0 && offset + byteCount <= self.byteCount)
+        return IOSlice(
+            address: address + UInt(offset), byteCount: byteCount, registration: registration,
+            owner: owner)
+    }
+}
+
+public enum IOOperation: Sendable, Equatable {
+    case read
+    case write
+    /// Makes the file's completed writes durable (fdatasync); offset and slice are ignored.
+    case flush
+}
+
+/// A transfer or a flush, with what to do at its end.
+public struct IORequest: Sendable {
+    public typealias Completion = @Sendable (Result<Int, DiskError>) -> Void
+
+    public let operation: IOOperation
+    public let file: FileID
+    public let offset: UInt64
+    public let slice: IOSlice
+    /// The bytes transferred. A write has all of them; a read has fewer only at the file's end.
+    public let completion: Completion
+
+    public init(
+        _ operation: IOOperation, file: FileID, offset: UInt64, slice: IOSlice,
+        completion: @escaping Completion
+    ) {
+        self.operation = operation
+        self.file = file
+        self.offset = offset
+        self.slice = slice
+        self.completion = completion
+    }
+}
+
+// The async twins. The caller's frame keeps the slice's owner until the completion has been seen:
+// a cancelled task still waits here (CONTRACT X-1). They stay on the caller's executor.
+extension Disk {
+    /// Reads into `slice`. *Returns:* the bytes read, fewer than asked only at the file's end.
+    public nonisolated(nonsending) func read(
+        _ file: FileID, at offset: UInt64, into slice: IOSlice
+    ) async throws(DiskError) -> Int {
+        try await perform(.read, file, offset, slice)
+    }
+
+    /// Writes all of `slice`. *Durability:* none before a flush.
+    public nonisolated(nonsending) func write(
+        _ file: FileID, at offset: UInt64, from slice: IOSlice
+    ) async throws(DiskError) {
+        _ = try await perform(.write, file, offset, slice)
+    }
+
+    /// *Durability:* every write of the file whose completion was seen before this call.
+    public nonisolated(nonsending) func flush(_ file: FileID) async throws(DiskError) {
+        _ = try await perform(.flush, file, 0, IOSlice(address: 0, byteCount: 0, owner: nil))
+    }
+
+    private nonisolated(nonsending) func perform(
+        _ operation: IOOperation, _ file: FileID, _ offset: UInt64, _ slice: IOSlice
+    ) async throws(DiskError) -> Int {
+        let result: Result<Int, DiskError> = await withCheckedContinuation { continuation in
+            submit(
+                IORequest(operation, file: file, offset: offset, slice: slice) {
+                    continuation.resume(returning: $0)
+                })
+        }
+        return try result.get()
+    }
+}

@@ -1,0 +1,48 @@
+// The way in: a directory becomes a disk.
+
+import Glibc
+
+/// Opens the directory of a store.
+///
+/// Creating makes the directory (0700) if it is missing, and nothing in it. Reading only takes no
+/// lock and changes no byte.
+///
+/// *Throws:* `.directIORefused` where the file system has no direct I/O and `options.buffered` is
+/// not set; `.unsupportedFileSystem` for writing over a network.
+public func openDisk(
+    directory path: String, create: Bool, readOnly: Bool, options: DiskOptions = DiskOptions()
+) throws(DiskError) -> any Disk {
+    let directory = try StoreDirectory(path: path, create: create, readOnly: readOnly)
+    var place = try PlaceFacts(directory)
+    if options.simulated.directOpen != 0 { place.acceptsDirect = false }
+    if place.isRemote && !readOnly {
+        throw DiskError(code: .unsupportedFileSystem, operation: "open", file: path)
+    }
+    if options.buffered {
+        place.isDirect = false
+        place.notes.append("buffered I/O was asked for")
+    } else if !place.acceptsDirect {
+        throw DiskError(
+            code: .directIORefused, operation: "open", file: path, errorNumber: EINVAL)
+    }
+    let files = PosixFiles(directory: directory, place: place, options: options)
+    switch options.engine {
+    case .threads: return ThreadDisk(files)
+    case .ring: return try openRing(files, path)
+    case .automatic:
+        do throws(DiskError) {
+            return try openRing(files, path)
+        } catch {
+            files.note("io_uring is not available (\(error)); threads instead")
+            return ThreadDisk(files)
+        }
+    }
+}
+
+private func openRing(_ files: PosixFiles, _ path: String) throws(DiskError) -> any Disk {
+    do throws(SystemError) {
+        return try RingDisk(files)
+    } catch {
+        throw DiskError(operation: "io_uring setup", file: path, errorNumber: error.number)
+    }
+}

@@ -1,0 +1,54 @@
+// Threads for calls that block, so that none of them blocks Swift's cooperative pool.
+
+import Dispatch
+import Foundation
+import Synchronization
+
+/// A fixed number of threads and one queue.
+final class WorkThreads: Sendable {
+    typealias Work = @Sendable () -> Void
+
+    private struct State {
+        var queue = FIFO<Work>()
+        var isFinished = false
+    }
+    private let state = Mutex(State())
+    /// Counts the work that waits; after `finish`, one more for each thread.
+    private let waiting = DispatchSemaphore(value: 0)
+    private let threadCount: Int
+
+    init(name: String, count: Int) {
+        threadCount = count
+        for _ in 0..<count {
+            let thread = Thread { [self] in work() }
+            thread.name = name
+            thread.start()
+        }
+    }
+
+    /// Queues work. Traps after `finish`.
+    func run(_ work: @escaping Work) {
+        state.withLock { state in
+            precondition(!state.isFinished, "the disk has been shut down")
+            state.queue.append(work)
+        }
+        waiting.signal()
+    }
+
+    /// Ends the threads after the work that is queued.
+    func finish() {
+        let isFirst = state.withLock { state in
+            defer { state.isFinished = true }
+            return !state.isFinished
+        }
+        if isFirst { for _ in 0..<threadCount { waiting.signal() } }
+    }
+
+    private func work() {
+        while true {
+            waiting.wait()
+            guard let next = state.withLock({ $0.queue.popFirst() }) else { return }
+            next()
+        }
+    }
+}

@@ -1,0 +1,215 @@
+// ChunkDB: an embedded store for the KV caches of text chunks.
+//
+// The life of a put
+//   1  `Namespace.beginPut` plans where every byte will stand (VariantPlan) and reserves it in the
+//   log.
+//   2  `ChunkWriter.append` digests each layer's planes and sends them to disk while the next layer
+//      is computed; the disk is written in order, with direct I/O.
+//   3  `ChunkWriter.commit` sends the sealed headers, waits for every write, and joins a group.
+//   4  The log's core writes one commit record that names the group's records, and flushes.
+//   5  Only now the index knows the chunk, the next lookup finds it, and the caller returns.
+//
+// The life of a feed
+//   1  `Namespace.contains` answers from the B-skiplist in memory; the disk is never waited for.
+//   2  `Namespace.locate` opens the record's header (cached): seal, place, identity, extent table.
+//   3  All chunks' layer 0, then layer 1, … are read straight into aligned slabs (module Feed).
+//   4  Each layer is compared with its digests on the caller's thread while later ones still come.
+//   5  The attention module has layer l while layer l+1 is on its way.
+//
+// Lock order (no thread holds two of these at once, and none is held across I/O): namespace table,
+// admission set, record cache, staging pool, segment table, heat, counters.
+
+import BSkiplist
+import BlockIO
+import ChunkFormat
+import KVModel
+import Primitives
+import SegmentLog
+import Synchronization
+
+public final class ChunkDB: Sendable {
+    let core: StoreCore
+    private let ownedThread: CoreThread?
+    /// What opening found and did.
+    public let recovery: RecoveryReport
+
+    private init(core: StoreCore, thread: CoreThread?, recovery: RecoveryReport) {
+        self.core = core
+        ownedThread = thread
+        self.recovery = recovery
+    }
+
+    deinit {
+        core.forgetNamespaces()
+        ownedThread?.finish()
+    }
+
+    /// Opens the store in a directory, or makes one there.
+    ///
+    /// *Throws:* `.log` with `.notAStore`, a lock, a damaged superblock, a newer version, a file
+    /// system that refuses direct I/O, or any damage in strict mode.
+    /// *Complexity:* proportional to the checkpoint and the commits after it.
+    public static func open(at directory: String, options: StoreOptions = .init())
+        async throws(StoreError) -> ChunkDB
+    {
+        let disk: any Disk
+        do throws(DiskError) {
+            disk = try openDisk(
+                directory: directory, create: options.createsIfMissing, readOnly: false,
+                options: options.disk)
+        } catch {
+            throw .log(.disk(error))
+        }
+        let thread = CoreThread(name: "chunkdb-core")
+        let environment = LogEnvironment(
+            executor: thread, clock: SystemClock(), entropy: SystemEntropy())
+        do throws(StoreError) {
+            return try await open(
+                on: disk, options: options, environment: environment, thread: thread)
+        } catch {
+            await disk.shutdown()
+            thread.finish()
+            throw error
+        }
+    }
+
+    /// Opens a store on any disk, under any executor; what tests use to own time and order.
+    public static func open(
+        on disk: any Disk, options: StoreOptions, environment: LogEnvironment
+    ) async throws(StoreError) -> ChunkDB {
+        try await open(on: disk, options: options, environment: environment, thread: nil)
+    }
+
+    private static func open(
+        on disk: any Disk, options: StoreOptions, environment: LogEnvironment, thread: CoreThread?
+    ) async throws(StoreError) -> ChunkDB {
+        do throws(LogError) {
+            let logOptions = try await logOptions(options, disk)
+            if options.createsIfMissing, try await !hasStore(disk) {
+                try await SegmentLog.create(
+                    on: disk, options: logOptions, environment: environment)
+            }
+            let (log, contents) = try await SegmentLog.open(
+                on: disk, policy: options.isStrict ? .strict : .normal, options: logOptions,
+                environment: environment)
+            let core = StoreCore(
+                log: log, environment: environment, options: options, heat: contents.heat)
+            IndexRebuild.run(contents, into: core)
+            return ChunkDB(core: core, thread: thread, recovery: contents.report)
+        } catch {
+            throw .log(error)
+        }
+    }
+
+    private static func hasStore(_ disk: any Disk) async throws(LogError) -> Bool {
+        do throws(DiskError) {
+            return try await disk.list("").contains(StoreFiles.superblock)
+        } catch {
+            throw .disk(error)
+        }
+    }
+
+    private static func logOptions(_ options: StoreOptions, _ disk: any Disk)
+        async throws(LogError) -> LogOptions
+    {
+        do throws(DiskError) {
+            // The directory itself is part of nobody's budget; half of what is free is ours.
+            let free = options.capacity == nil ? try await disk.freeByteCount() / 2 : 0
+            let unit = UInt64(disk.traits.alignment)
+            return LogOptions(
+                segmentBytes: options.segmentSize.bytes,
+                capacityBytes: (options.capacity?.bytes ?? free) & ~(unit - 1),
+                commitsPerCheckpoint: options.commitsPerCheckpoint)
+        } catch {
+            throw .disk(error)
+        }
+    }
+
+    /// Writes a checkpoint, so that the next open is quick, and lets go of everything. Idempotent.
+    /// *Durability:* what was acknowledged stays so, with or without this call.
+    public func close() async {
+        // A checkpoint that cannot be written costs time at the next open, nothing else.
+        try? await core.log.checkpoint { [core] in core.snapshot() }
+        await core.log.close()
+        core.forgetNamespaces()
+        ownedThread?.finish()
+    }
+
+    // MARK: Namespaces
+
+    /// The namespace of that name, made if there is none.
+    ///
+    /// *Durability:* a new namespace is durable when this returns.
+    /// *Throws:* `.bindingMismatch` when it is bound to another model.
+    public func namespace(_ name: String, model binding: ModelBinding)
+        async throws(StoreError) -> Namespace
+    {
+        guard (1...NamespaceDescription.nameBytesMax).contains(name.utf8.count) else {
+            throw .invalidName(name)
+        }
+        do throws(ModelBindingError) {
+            try binding.validate()
+        } catch {
+            throw .modelBinding(error)
+        }
+        if core.namespace(named: name) == nil { try await create(name, binding) }
+        guard let namespace = core.namespace(named: name) else { throw .noSuchNamespace(name) }
+        guard namespace.bindingDigest == binding.digest else {
+            throw .bindingMismatch(
+                namespace: name, expected: namespace.binding.name, found: binding.name)
+        }
+        return namespace
+    }
+
+    /// An existing namespace; `nil` when there is none of that name.
+    public func namespace(_ name: String) -> Namespace? { core.namespace(named: name) }
+
+    /// All namespaces, in order of their numbers.
+    public var namespaces: [Namespace] { core.allNamespaces }
+
+    private func create(_ name: String, _ binding: ModelBinding) async throws(StoreError) {
+        let core = core
+        // Numbers are never used again: taken from the commit, which is never used again either.
+        let probe = NamespaceOperation.create(
+            NamespaceDescription(id: NamespaceID(0), name: name, binding: binding))
+        guard JournalEntry.namespaceOperation(probe).byteCount <= JournalBlock.entryBytesMax else {
+            throw .modelBinding(
+                ModelBindingError(
+                    field: "layers", reason: "too irregular to fit a journal block"))
+        }
+        let made = CreatedNamespace()
+        do throws(LogError) {
+            try await core.log.apply(
+                { commit in
+                    let description = NamespaceDescription(
+                        id: NamespaceID(UInt32(truncatingIfNeeded: commit)), name: name,
+                        binding: binding)
+                    made.description.withLock { $0 = description }
+                    return .create(description)
+                },
+                publish: {
+                    guard let description = made.description.withLock({ $0 }) else { return }
+                    if core.namespace(named: name) == nil { core.register(description) }
+                })
+        } catch {
+            throw .log(error)
+        }
+    }
+
+    // MARK: Facts
+
+    public var disk: DiskTraits { core.disk.traits }
+    public var diskCounters: DiskCounters { core.disk.counters }
+    public var counters: StoreCounters { core.storeCounters }
+    public var superblock: Superblock { core.log.superblock }
+    public func logCounters() async -> LogCounters { await core.log.statistics }
+
+    /// Writes a checkpoint of the index now. *Durability:* durable when this returns.
+    public func checkpoint() async throws(StoreError) {
+        do throws(LogError) {
+            try await core.log.checkpoint { [core] in core.snapshot() }
+        } catch {
+            throw .log(error)
+        }
+    }
+}

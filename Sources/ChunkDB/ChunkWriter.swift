@@ -1,0 +1,318 @@
+// A put in progress: layers come one after the other, are digested, and go to disk while the next
+// are computed. Nothing is visible before `commit`; a writer that ends without it leaves nothing
+// but dead bytes that cleaning returns.
+
+import BSkiplist
+import BlockIO
+import ChunkFormat
+import KVModel
+import Primitives
+import SegmentLog
+
+public struct ChunkWriter: ~Copyable {
+    /// Writes on their way at once, per put.
+    static let writeDepth = 8
+
+    let namespace: Namespace
+    let key: ChunkKey
+    let context: PrefixContext
+    let tokens: [UInt32]
+    let identity: HashDomain
+    let retention: RetentionKind
+    let plan: VariantPlan
+    let reservations: [Reservation]
+    private let writes = InFlightWrites()
+    private var nextLayer = 0
+    private var recordIndex = 0
+    private var digests: [[Digest128]]
+    private var staging: StagingBuffer?
+    /// Where the first byte of `staging` will stand in its segment.
+    private var stagingOffset: UInt64 = 0
+
+    init(
+        namespace: Namespace, key: ChunkKey, context: PrefixContext, tokens: [UInt32],
+        identity: HashDomain, retention: RetentionKind, plan: VariantPlan,
+        reservations: [Reservation]
+    ) {
+        self.namespace = namespace
+        self.key = key
+        self.context = context
+        self.tokens = tokens
+        self.identity = identity
+        self.retention = retention
+        self.plan = plan
+        self.reservations = reservations
+        digests = plan.records.map { _ in [] }
+    }
+
+    /// Appends the next layer's planes: `[token][kv head][dim]`, `tokenCount` × row bytes each.
+    ///
+    /// The bytes are copied once, into staging; the call returns while they are on their way.
+    /// *Throws:* `.shape` when layer or size is not what the binding says; nothing was taken then.
+    public mutating func append(layer: Int, keys: [UInt8], values: [UInt8])
+        async throws(StoreError)
+    {
+        try requireShape(layer: layer, keyBytes: keys.count, valueBytes: values.count)
+        try await append(layer, .keys, keys)
+        try await append(layer, .values, values)
+        try await finishLayer()
+    }
+
+    /// Appends the next layer's planes from the caller's own buffers, which go to the disk without
+    /// a copy: each is as long as its extent, rows first, then zeros up to the alignment unit.
+    public mutating func append(
+        layer: Int, keys: consuming AlignedBuffer, values: consuming AlignedBuffer
+    ) async throws(StoreError) {
+        let padded = paddedBytes(layer: layer)
+        try requireShape(
+            layer: layer, keyBytes: keys.byteCount, valueBytes: values.byteCount,
+            expected: padded)
+        try requireZeroPadding(keys, "keys of layer \(layer)")
+        try requireZeroPadding(values, "values of layer \(layer)")
+        flushStaging()
+        try await submit(keys, layer: layer, extentIndex: 0)
+        try await submit(values, layer: layer, extentIndex: 1)
+        try await finishLayer()
+    }
+
+    /// Makes the chunk visible. *Durability:* durable when this returns.
+    /// *Returns:* `.alreadyPresent` when the variant was there; its bytes stay (CONTRACT P-5).
+    public consuming func commit(recompute: RecomputeMetadata? = nil)
+        async throws(StoreError) -> CommitOutcome
+    {
+        guard nextLayer == namespace.binding.layerCount else {
+            throw .shape(
+                what: "layers put", expected: "\(namespace.binding.layerCount)",
+                found: "\(nextLayer)")
+        }
+        flushStaging()
+        let metadata = try encodeMetadata(recompute)
+        let members = submitHeaders(metadata: metadata)
+        try await waitForWrites(below: 1)
+        let entry = CheckpointEntry(
+            namespace: namespace.id, key: key, variant: context.variantID,
+            location: reservations[0].location,
+            headerBytes: UInt32(plan.records[0].headerBytes),
+            variantDiskBytes: plan.records.reduce(0) { $0 + $1.recordBytes },
+            tokenCount: UInt32(tokens.count), flags: retention == .pinned ? 1 : 0, ordinal: .max)
+        let namespace = namespace
+        let indexKey = IndexKey(key, context.variantID)
+        do throws(LogError) {
+            let outcome = try await namespace.core.log.commit(
+                members, admit: { namespace.admit(indexKey) },
+                publish: { namespace.publish(entry) })
+            namespace.core.count { $0.putCount += 1 }
+            await namespace.core.checkpointIfDue()
+            return outcome
+        } catch {
+            throw .log(error)
+        }
+    }
+}
+
+// MARK: Shapes
+
+extension ChunkWriter {
+    private func paddedBytes(layer: Int) -> Int {
+        guard namespace.binding.layers.indices.contains(layer) else { return 0 }
+        return aligned(
+            namespace.binding.rowBytes(layer: layer) * tokens.count,
+            to: Int(namespace.core.log.superblock.alignmentUnit))
+    }
+
+    private func requireShape(
+        layer: Int, keyBytes: Int, valueBytes: Int, expected: Int? = nil
+    ) throws(StoreError) {
+        guard layer == nextLayer, layer < namespace.binding.layerCount else {
+            throw .shape(what: "layer", expected: "\(nextLayer)", found: "\(layer)")
+        }
+        let expected = expected ?? namespace.binding.rowBytes(layer: layer) * tokens.count
+        guard keyBytes == expected else {
+            throw .shape(
+                what: "key plane of layer \(layer)", expected: "\(expected) bytes",
+                found: "\(keyBytes)")
+        }
+        guard valueBytes == expected else {
+            throw .shape(
+                what: "value plane of layer \(layer)", expected: "\(expected) bytes",
+                found: "\(valueBytes)")
+        }
+    }
+
+    private func requireZeroPadding(_ buffer: borrowing AlignedBuffer, _ what: String)
+        throws(StoreError)
+    {
+        let used = namespace.binding.rowBytes(layer: nextLayer) * tokens.count
+        let isZero = unsafe buffer.withBytes { bytes in
+            unsafe bytes[used...].allSatisfy { $0 == 0 }
+        }
+        guard isZero else {
+            throw .shape(what: what, expected: "zeros behind \(used) bytes", found: "others")
+        }
+    }
+
+    /// Fits what the caller gives into the metadata part that was reserved.
+    private func encodeMetadata(_ recompute: RecomputeMetadata?) throws(StoreError) -> [UInt8] {
+        var recompute = recompute ?? RecomputeMetadata()
+        if recompute.prefix.isEmpty {
+            recompute.prefix = context.prefix.map { PrefixShare(key: $0, tokenCount: 0) }
+        }
+        guard recompute.prefix.map(\.key) == context.prefix else {
+            throw .shape(
+                what: "prefix of the recompute metadata",
+                expected: "\(context.prefix.count) keys, as the put was begun with",
+                found: "\(recompute.prefix.count) others")
+        }
+        for (what, count) in [
+            ("token scores", recompute.tokenScores.count),
+            ("deviation profile", recompute.deviationProfile.count),
+        ] where count != 0 && count != tokens.count {
+            throw .shape(what: what, expected: "one a token, \(tokens.count)", found: "\(count)")
+        }
+        return ChunkMetadata(tokens: tokens, recompute: recompute).encode()
+    }
+}
+
+// MARK: Bytes on their way
+
+extension ChunkWriter {
+    private var reservation: Reservation { reservations[recordIndex] }
+    private var record: RecordPlan { plan.records[recordIndex] }
+
+    private func row(layer: Int, extentIndex: Int) -> ExtentRow {
+        record.extents[(layer - record.layers.lowerBound) * 2 + extentIndex]
+    }
+
+    /// Copies one plane and its padding into staging; full buffers leave for the disk.
+    private mutating func append(_ layer: Int, _ kind: ExtentKind, _ bytes: [UInt8])
+        async throws(StoreError)
+    {
+        let row = row(layer: layer, extentIndex: kind == .keys ? 0 : 1)
+        let unit = namespace.core.log.superblock.alignmentUnit
+        let padded = Int(row.paddedBytes(unit: unit))
+        if staging == nil {
+            stagingOffset = reservation.location.offset + row.offset
+        }
+        digests[recordIndex] += PlaneDigests.make(
+            bytes, paddedTo: padded, blockBytes: 1 << Int(namespace.core.options.digestBlockShift))
+        var copied = 0
+        while copied < padded {
+            if staging == nil {
+                try await waitForWrites(below: Self.writeDepth)
+                staging = namespace.core.staging.take()
+            }
+            let buffer = staging!
+            if copied < bytes.count {
+                copied += unsafe bytes.withUnsafeBytes { all in
+                    unsafe buffer.append(UnsafeRawBufferPointer(rebasing: all[copied...]))
+                }
+            } else {
+                let zeros = min(padded - copied, buffer.freeBytes)
+                buffer.appendZeros(zeros)
+                copied += zeros
+            }
+            if buffer.freeBytes == 0 { flushStaging() }
+        }
+        namespace.core.count { $0.copiedBytes += UInt64(bytes.count) }
+    }
+
+    /// Sends what is staged; whole units, since planes are padded.
+    private mutating func flushStaging() {
+        guard let buffer = staging else { return }
+        staging = nil
+        let pool = namespace.core.staging
+        let slice = buffer.slice
+        writes.start(namespace.core.disk, reservation.handle.file, at: stagingOffset, slice) {
+            pool.give(buffer)
+        }
+        stagingOffset += UInt64(slice.byteCount)
+    }
+
+    private mutating func submit(
+        _ buffer: consuming AlignedBuffer, layer: Int, extentIndex: Int
+    ) async throws(StoreError) {
+        let row = row(layer: layer, extentIndex: extentIndex)
+        let blockBytes = 1 << Int(namespace.core.options.digestBlockShift)
+        digests[recordIndex] += unsafe buffer.withBytes { bytes in
+            unsafe ExtentDigests.make(bytes, blockBytes: blockBytes)
+        }
+        let used = UInt64(row.storedBytes)
+        namespace.core.count { $0.uncopiedBytes += used }
+        try await waitForWrites(below: Self.writeDepth)
+        // The slice's owner keeps the memory; its last name ends with this call.
+        writes.start(
+            namespace.core.disk, reservation.handle.file,
+            at: reservation.location.offset + row.offset, buffer.slice, done: {})
+    }
+
+    private mutating func finishLayer() async throws(StoreError) {
+        nextLayer += 1
+        if nextLayer == record.layers.upperBound, recordIndex + 1 < plan.records.count {
+            flushStaging()
+            recordIndex += 1
+        }
+    }
+
+    private func waitForWrites(below limit: Int) async throws(StoreError) {
+        do throws(DiskError) {
+            try await writes.wait(below: limit)
+        } catch {
+            await namespace.core.log.reportWriteFailure(error)
+            throw .log(.disk(error))
+        }
+    }
+
+    /// Sends all header regions, the first record's last since it names the others' seals.
+    private func submitHeaders(metadata: [UInt8]) -> [CommitMember] {
+        var siblings: [SiblingRow] = []
+        var members: [CommitMember] = []
+        for index in plan.records.indices.reversed() {
+            let plan = plan.records[index]
+            let place = reservations[index]
+            let header = payloadRecord(
+                index, siblings: index == 0 ? siblings : [], metadata: index == 0 ? metadata : [])
+            let region = header.encode(key: place.handle.recordKey)
+            var buffer = namespace.core.disk.makeBuffer(byteCount: region.bytes.count)
+            unsafe buffer.withMutableBytes { unsafe $0.copyBytes(from: region.bytes) }
+            writes.start(
+                namespace.core.disk, place.handle.file, at: place.location.offset,
+                buffer.slice.slice(offset: 0, byteCount: region.bytes.count), done: {})
+            if index > 0 {
+                siblings.insert(
+                    SiblingRow(
+                        location: place.location, headerBytes: UInt32(plan.headerBytes),
+                        recordBytes: plan.recordBytes, layerFirst: UInt16(plan.layers.lowerBound),
+                        layerCount: UInt16(plan.layers.count), seal: region.seal), at: 0)
+            }
+            members.insert(
+                CommitMember(
+                    kind: .payload, location: place.location,
+                    headerBytes: UInt32(plan.headerBytes), recordBytes: plan.recordBytes,
+                    seal: region.seal), at: 0)
+        }
+        return members
+    }
+
+    private func payloadRecord(_ index: Int, siblings: [SiblingRow], metadata: [UInt8])
+        -> PayloadRecord
+    {
+        let plan = plan.records[index]
+        let place = reservations[index]
+        let binding = namespace.binding
+        return PayloadRecord(
+            prefix: RecordPrefix(
+                kind: .payload, headerBytes: UInt32(plan.headerBytes),
+                recordBytes: plan.recordBytes, writeSequence: place.writeSequence,
+                location: place.location),
+            namespace: namespace.id, key: key, variant: context.variantID,
+            bindingDigest: namespace.bindingDigest, hashDomain: identity,
+            keyForm: binding.keyForm, elementType: binding.elementType, retention: retention,
+            tokenCount: UInt32(tokens.count), basePosition: UInt32(context.basePosition),
+            layerFirst: UInt16(plan.layers.lowerBound), layerCount: UInt16(plan.layers.count),
+            recordIndex: UInt16(index), recordCount: UInt16(self.plan.records.count),
+            digestBlockShift: namespace.core.options.digestBlockShift,
+            variantBytes: binding.payloadBytes(tokenCount: tokens.count),
+            createdSeconds: namespace.core.environment.clock.wallSeconds, extents: plan.extents,
+            siblings: siblings, digests: digests[index], metadata: metadata)
+    }
+}

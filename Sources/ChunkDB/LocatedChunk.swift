@@ -1,0 +1,197 @@
+// A chunk whose headers were opened: every extent has a place, and the facts to verify it by. What
+// the feed and `get` read from.
+
+import BlockIO
+import ChunkFormat
+import KVModel
+import Primitives
+import SegmentLog
+
+/// One extent of a stored chunk, ready to be read.
+public struct LocatedExtent: Sendable {
+    public let row: ExtentRow
+    let opened: OpenedRecord
+    let handle: SegmentHandle
+
+    public var layer: Int { Int(row.layer) }
+    public var kind: ExtentKind { row.kind }
+    public var file: FileID { handle.file }
+    /// From the segment's first byte.
+    public var fileOffset: UInt64 { opened.record.prefix.location.offset + row.offset }
+    /// What a read transfers: rows and padding, whole units.
+    public var paddedBytes: Int {
+        Int(row.paddedBytes(unit: handle.header.alignmentUnit))
+    }
+    /// The rows alone.
+    public var storedBytes: Int { Int(row.storedBytes) }
+    /// The size of a digest block; reads that verify begin and end on this grid.
+    public var digestBlockBytes: Int { opened.record.digestBlockBytes }
+
+    /// Compares bytes read from `blockOffset` of this extent on with their digests; `nil` when they
+    /// agree. *Complexity:* O(n), the speed of XXH3.
+    public func verify(_ bytes: UnsafeRawBufferPointer, blockOffset: Int = 0) -> DamageFacts? {
+        let damage = unsafe ExtentDigests.check(
+            bytes, blockOffset: blockOffset, of: row, in: opened.record)
+        return damage.map(facts)
+    }
+
+    func facts(_ cause: FormatError) -> DamageFacts {
+        DamageFacts(
+            key: opened.record.key, variant: opened.record.variant, file: handle.fileName,
+            offset: fileOffset, cause: cause)
+    }
+}
+
+/// A stored chunk and where its planes are.
+public struct LocatedChunk: Sendable {
+    public let entry: ChunkEntry
+    public let tokenCount: Int
+    public let basePosition: Int
+    public let metadata: ChunkMetadata
+    /// In layer order, keys before values.
+    public let extents: [LocatedExtent]
+
+    /// The extent of one plane; `nil` when the layer was not asked for.
+    public func extent(layer: Int, _ kind: ExtentKind) -> LocatedExtent? {
+        extents.first { $0.layer == layer && $0.kind == kind }
+    }
+}
+
+extension Namespace {
+    /// Opens the headers of a stored variant, from memory or with one read per record that is not
+    /// cached. `nil` is a miss.
+    /// *Throws:* `.damaged` when a header does not open or is another chunk's.
+    public func locate(
+        _ key: ChunkKey, variant: VariantID = .standalone, layers: Range<Int>? = nil
+    ) async throws(StoreError) -> LocatedChunk? {
+        let layers = layers ?? 0..<binding.layerCount
+        guard layers.lowerBound >= 0, layers.upperBound <= binding.layerCount else {
+            throw .shape(
+                what: "layers", expected: "within 0..<\(binding.layerCount)", found: "\(layers)")
+        }
+        guard let entry = contains(key, variant: variant) else { return nil }
+        let root = try await open(entry, entry.location, headerBytes: entry.headerBytes)
+        try require(root, entry, root.record.recordIndex == 0, "recordIndex", "0")
+        var records = [root]
+        for sibling in root.record.siblings {
+            let range = Int(sibling.layerFirst)..<Int(sibling.layerFirst) + Int(sibling.layerCount)
+            guard range.overlaps(layers) else { continue }
+            let opened = try await open(
+                entry, sibling.location, headerBytes: sibling.headerBytes)
+            try require(opened, entry, opened.seal == sibling.seal, "seal", "\(sibling.seal)")
+            records.append(opened)
+        }
+        var extents: [LocatedExtent] = []
+        for opened in records {
+            let handle = try handle(of: opened, entry)
+            for row in opened.record.extents where layers.contains(Int(row.layer)) {
+                guard row.kind == .keys || row.kind == .values else { continue }
+                extents.append(LocatedExtent(row: row, opened: opened, handle: handle))
+            }
+        }
+        try requireAllPlanes(extents, layers, root, entry)
+        let metadata: ChunkMetadata
+        do throws(FormatError) {
+            metadata = try ChunkMetadata(decoding: root.record.metadata)
+        } catch {
+            throw damaged(entry, entry.location, error)
+        }
+        let tokenCount = Int(root.record.tokenCount)
+        try require(
+            root, entry, metadata.tokens.count == tokenCount, "tokenCount",
+            "\(metadata.tokens.count), as the metadata has it (MET-4)")
+        return LocatedChunk(
+            entry: entry, tokenCount: tokenCount, basePosition: Int(root.record.basePosition),
+            metadata: metadata, extents: extents)
+    }
+
+    private func open(_ entry: ChunkEntry, _ location: RecordLocation, headerBytes: UInt32)
+        async throws(StoreError) -> OpenedRecord
+    {
+        if let opened = core.records[location] {
+            try requireIdentity(opened, entry)
+            return opened
+        }
+        let opened: OpenedRecord
+        do throws(LogError) {
+            let (record, seal) = try await core.reader.payload(
+                at: location, headerBytes: headerBytes)
+            opened = OpenedRecord(record: record, seal: seal)
+        } catch {
+            if case .format(let cause, _, _) = error { throw damaged(entry, location, cause) }
+            throw .log(error)
+        }
+        try requireIdentity(opened, entry)
+        core.records.insert(opened)
+        return opened
+    }
+
+    /// The record is the truth (PRODUCT D4): namespace, key, variant and model, compared in full.
+    private func requireIdentity(_ opened: OpenedRecord, _ entry: ChunkEntry) throws(StoreError) {
+        let record = opened.record
+        try require(opened, entry, record.namespace == id, "namespace", "\(id)")
+        try require(opened, entry, record.key == entry.key, "chunkKey", "\(entry.key)")
+        try require(opened, entry, record.variant == entry.variant, "variantID", "\(entry.variant)")
+        try require(
+            opened, entry, record.bindingDigest == bindingDigest, "bindingDigest",
+            hexadecimal(bindingDigest))
+    }
+
+    private func require(
+        _ opened: OpenedRecord, _ entry: ChunkEntry, _ condition: Bool, _ field: String,
+        _ expected: @autoclosure () -> String
+    ) throws(StoreError) {
+        if condition { return }
+        throw damaged(
+            entry, opened.record.prefix.location,
+            FormatError(
+                .corrupt, structure: "payloadHeader", field: field, clause: "PAY-7",
+                expected: expected(), found: "another"))
+    }
+
+    private func handle(of opened: OpenedRecord, _ entry: ChunkEntry) throws(StoreError)
+        -> SegmentHandle
+    {
+        do throws(LogError) {
+            return try core.reader.handle(opened.record.prefix.location)
+        } catch {
+            throw .log(error)
+        }
+    }
+
+    /// Every plane of the layers, once, of the binding's size: a table that says otherwise is
+    /// damage.
+    private func requireAllPlanes(
+        _ extents: [LocatedExtent], _ layers: Range<Int>, _ root: OpenedRecord, _ entry: ChunkEntry
+    ) throws(StoreError) {
+        let tokens = Int(root.record.tokenCount)
+        let expected = layers.flatMap { layer in
+            [ExtentKind.keys, .values].map { kind in
+                PlaneShape(
+                    layer: layer, kind: kind, rawBytes: binding.rowBytes(layer: layer) * tokens)
+            }
+        }
+        let found = extents.map {
+            PlaneShape(layer: $0.layer, kind: $0.kind, rawBytes: Int($0.row.rawBytes))
+        }
+        try require(
+            root, entry, found == expected, "extents",
+            "K and V of layers \(layers), \(tokens) rows each")
+    }
+
+    private struct PlaneShape: Equatable {
+        let layer: Int
+        let kind: ExtentKind
+        let rawBytes: Int
+    }
+
+    func damaged(_ entry: ChunkEntry, _ location: RecordLocation, _ cause: FormatError)
+        -> StoreError
+    {
+        core.count { $0.damageCount += 1 }
+        return .damaged(
+            DamageFacts(
+                key: entry.key, variant: entry.variant,
+                file: StoreFiles.segment(location.segment), offset: location.offset, cause: cause))
+    }
+}

@@ -1,0 +1,181 @@
+// Reading whole chunks, layer ranges and token ranges. A token range is widened to the digest grid,
+// so that every byte that is handed over was verified (CONTRACT G-2).
+
+import BlockIO
+import ChunkFormat
+import KVModel
+import Primitives
+import SegmentLog
+
+/// Whether read bytes are compared with their digests before they are handed over.
+public enum Verification: Sendable {
+    case verified
+    /// The caller takes what the disk gives; counted.
+    case unverified
+}
+
+extension Namespace {
+    /// One read of a part of one extent: aligned to the digest grid, aimed at one buffer.
+    private struct PartRead {
+        let extent: LocatedExtent
+        /// Of the extent, on the digest grid.
+        let blockOffset: Int
+        let byteCount: Int
+        let bufferOffset: Int
+    }
+
+    /// The planes of a stored variant; `nil` is a miss.
+    ///
+    /// - Parameter layers: `nil` for all.
+    /// - Parameter tokens: rows of every plane; `nil` for all.
+    /// *Throws:* `.damaged` with the facts when bytes do not verify; nothing is handed over then.
+    /// *Complexity:* one read per plane, adjacent planes merged, all started at once.
+    public func get(
+        _ key: ChunkKey, variant: VariantID = .standalone, layers: Range<Int>? = nil,
+        tokens: Range<Int>? = nil, verification: Verification = .verified
+    ) async throws(StoreError) -> ChunkData? {
+        guard let chunk = try await locate(key, variant: variant, layers: layers) else {
+            return nil
+        }
+        let tokens = tokens ?? 0..<chunk.tokenCount
+        guard tokens.lowerBound >= 0, tokens.upperBound <= chunk.tokenCount else {
+            throw .shape(
+                what: "tokens", expected: "within 0..<\(chunk.tokenCount)", found: "\(tokens)")
+        }
+        let (parts, places, byteCount) = layOut(chunk, tokens)
+        let buffer = core.disk.makeBuffer(byteCount: max(byteCount, 1))
+        try await read(parts, into: buffer, verification)
+        core.heat.touch(
+            chunk.entry.ordinal,
+            seconds: UInt32(
+                clamping: core.environment.clock.wallSeconds
+                    &- core.log.superblock.createdSeconds))
+        core.count { $0.getCount += 1 }
+        return ChunkData(
+            entry: chunk.entry, metadata: chunk.metadata,
+            layers: layers ?? 0..<binding.layerCount, tokens: tokens,
+            basePosition: chunk.basePosition, buffer: buffer, planes: places)
+    }
+
+    private func layOut(_ chunk: LocatedChunk, _ tokens: Range<Int>)
+        -> (parts: [PartRead], places: [ChunkData.PlanePlace], byteCount: Int)
+    {
+        var parts: [PartRead] = []
+        var places: [ChunkData.PlanePlace] = []
+        var offset = 0
+        for extent in chunk.extents {
+            let rowBytes = binding.rowBytes(layer: extent.layer)
+            let grid = extent.digestBlockBytes
+            let first = tokens.lowerBound * rowBytes / grid * grid
+            let end = min(aligned(tokens.upperBound * rowBytes, to: grid), extent.paddedBytes)
+            let byteCount = tokens.isEmpty ? 0 : end - first
+            if byteCount > 0 {
+                parts.append(
+                    PartRead(
+                        extent: extent, blockOffset: first, byteCount: byteCount,
+                        bufferOffset: offset))
+            }
+            places.append(
+                ChunkData.PlanePlace(
+                    layer: extent.layer, kind: extent.kind,
+                    offset: offset + tokens.lowerBound * rowBytes - (byteCount > 0 ? first : 0),
+                    byteCount: tokens.count * rowBytes))
+            offset += byteCount
+        }
+        // An empty range has no bytes anywhere.
+        if tokens.isEmpty {
+            places = places.map {
+                ChunkData.PlanePlace(layer: $0.layer, kind: $0.kind, offset: 0, byteCount: 0)
+            }
+        }
+        return (parts, places, offset)
+    }
+
+    /// Starts all reads, adjacent ones merged, and verifies each as it comes in.
+    private func read(
+        _ parts: [PartRead], into buffer: borrowing AlignedBuffer, _ verification: Verification
+    ) async throws(StoreError) {
+        let runs = mergeAdjacent(parts)
+        let pending = core.disk.startReads(
+            runs.map { run in
+                let first = parts[run.lowerBound]
+                let last = parts[run.upperBound - 1]
+                return (
+                    first.extent.file, first.extent.fileOffset + UInt64(first.blockOffset),
+                    buffer.slice.slice(
+                        offset: first.bufferOffset,
+                        byteCount: last.bufferOffset + last.byteCount - first.bufferOffset)
+                )
+            })
+        // Every read is awaited, also after an error: the buffer belongs to them until then.
+        var failure: StoreError?
+        for (run, read) in zip(runs, pending) {
+            let result = await read.value()
+            if failure != nil { continue }
+            failure = check(parts[run], result, buffer, verification)
+        }
+        if let failure { throw failure }
+    }
+
+    /// Ranges of parts that are neighbours both on disk and in the buffer, up to 4 MiB each.
+    private func mergeAdjacent(_ parts: [PartRead]) -> [Range<Int>] {
+        let runBytesMax = 4 << 20
+        var runs: [Range<Int>] = []
+        var runBytes = 0
+        for (index, part) in parts.enumerated() {
+            if index > 0, let run = runs.last, runBytes + part.byteCount <= runBytesMax {
+                let previous = parts[index - 1]
+                let end =
+                    previous.extent.fileOffset
+                    + UInt64(previous.blockOffset + previous.byteCount)
+                if previous.extent.file == part.extent.file,
+                    end == part.extent.fileOffset + UInt64(part.blockOffset)
+                {
+                    runs[runs.count - 1] = run.lowerBound..<index + 1
+                    runBytes += part.byteCount
+                    continue
+                }
+            }
+            runs.append(index..<index + 1)
+            runBytes = part.byteCount
+        }
+        return runs
+    }
+
+    private func check(
+        _ parts: ArraySlice<PartRead>, _ result: Result<Int, DiskError>,
+        _ buffer: borrowing AlignedBuffer, _ verification: Verification
+    ) -> StoreError? {
+        let expected = parts.reduce(0) { $0 + $1.byteCount }
+        switch result {
+        case .failure(let error): return .log(.disk(error))
+        case .success(let count) where count < expected:
+            core.count { $0.damageCount += 1 }
+            let extent = parts.first!.extent
+            return .damaged(
+                extent.facts(
+                    ExtentDigests.truncated(extent.row, expected: expected, found: count)))
+        case .success: break
+        }
+        if verification == .unverified {
+            core.count { $0.unverifiedBytes += UInt64(expected) }
+            return nil
+        }
+        core.count { $0.verifiedBytes += UInt64(expected) }
+        for part in parts {
+            let damage = unsafe buffer.withBytes { bytes in
+                // SAFETY: parts were laid out inside the buffer.
+                unsafe part.extent.verify(
+                    UnsafeRawBufferPointer(
+                        rebasing: bytes[
+                            part.bufferOffset..<part.bufferOffset + part.byteCount]),
+                    blockOffset: part.blockOffset)
+            }
+            if let damage {
+                core.count { $0.damageCount += 1 }
+                return .damaged(damage)
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,109 @@
+// What the façade, its namespaces, writers and readers share.
+
+import BSkiplist
+import BlockIO
+import ChunkFormat
+import KVModel
+import Primitives
+import SegmentLog
+import Synchronization
+
+/// Counts of the engine, since it was opened; relaxed.
+public struct StoreCounters: Sendable, Equatable {
+    public var putCount: UInt64 = 0
+    public var getCount: UInt64 = 0
+    /// Payload bytes that were copied on their way to the disk…
+    public var copiedBytes: UInt64 = 0
+    /// …and those that left the caller's own buffer.
+    public var uncopiedBytes: UInt64 = 0
+    public var verifiedBytes: UInt64 = 0
+    /// Bytes handed over unverified, because the caller said so (CONTRACT G-2).
+    public var unverifiedBytes: UInt64 = 0
+    public var damageCount: UInt64 = 0
+    public init() {}
+}
+
+final class StoreCore: Sendable {
+    let log: SegmentLog
+    let disk: any Disk
+    let environment: LogEnvironment
+    let options: StoreOptions
+    let arena = NodeArena()
+    let heat: HeatTable
+    let records: RecordCache
+    let staging: StagingPool
+    let reader: RecordReader
+    private let namespaces = Mutex<[NamespaceID: Namespace]>([:])
+    private let counters = Mutex(StoreCounters())
+    private let isCheckpointing = Atomic(false)
+
+    init(log: SegmentLog, environment: LogEnvironment, options: StoreOptions, heat: [HeatRow]) {
+        self.log = log
+        disk = log.disk
+        self.environment = environment
+        self.options = options
+        self.heat = HeatTable(rows: heat)
+        records = RecordCache(size: options.headerCacheSize)
+        staging = StagingPool(disk: log.disk)
+        reader = log.reader
+    }
+
+    func count(_ change: (inout StoreCounters) -> Void) {
+        counters.withLock { change(&$0) }
+    }
+    var storeCounters: StoreCounters { counters.withLock { $0 } }
+
+    // MARK: Namespaces
+
+    /// In order of their numbers.
+    var allNamespaces: [Namespace] {
+        namespaces.withLock { $0.values.sorted { $0.id < $1.id } }
+    }
+
+    func namespace(_ id: NamespaceID) -> Namespace? { namespaces.withLock { $0[id] } }
+
+    func namespace(named name: String) -> Namespace? {
+        // The lowest number wins if two creations of one name raced (NSP-5).
+        allNamespaces.first { $0.name == name }
+    }
+
+    func register(_ description: NamespaceDescription, index: BSkiplist? = nil) {
+        let index = index ?? BSkiplist(arena: arena, seed: indexSeed)
+        let namespace = Namespace(description, core: self, index: index)
+        namespaces.withLock { table in
+            if table[description.id] == nil { table[description.id] = namespace }
+        }
+    }
+
+    /// Ends the hold of the table on its namespaces, which hold the core.
+    func forgetNamespaces() { namespaces.withLock { $0 = [:] } }
+
+    func unregister(_ id: NamespaceID) { namespaces.withLock { _ = $0.removeValue(forKey: id) } }
+
+    /// Decides node heights; drawn per store and not guessable by a tenant.
+    var indexSeed: UInt64 {
+        log.superblock.secret.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    }
+
+    // MARK: Checkpoints
+
+    /// The index as it is now; called on the core between two groups.
+    func snapshot() -> IndexSnapshot {
+        var entries: [CheckpointEntry] = []
+        for namespace in allNamespaces {
+            namespace.index.scan(from: IndexKey(.zero, VariantID(0))) { key, value in
+                entries.append(value.checkpointEntry(namespace.id, key))
+                return true
+            }
+        }
+        return IndexSnapshot(entries: entries, heat: heat.snapshot)
+    }
+
+    func checkpointIfDue() async {
+        guard await log.isCheckpointDue else { return }
+        guard !isCheckpointing.exchange(true, ordering: .relaxed) else { return }
+        // A checkpoint that fails costs time at the next open, nothing else.
+        try? await log.checkpoint { self.snapshot() }
+        isCheckpointing.store(false, ordering: .relaxed)
+    }
+}

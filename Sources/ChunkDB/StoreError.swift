@@ -1,0 +1,48 @@
+import ChunkFormat
+import KVModel
+import Primitives
+import SegmentLog
+
+/// Everything that can go wrong at the engine's face. A miss is not an error: it is `nil`.
+public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The disk or the log: no space, no permission, a lock, a degraded store, a full budget…
+    case log(LogError)
+    /// Bytes that were stored do not verify. The rest of the store is not affected.
+    case damaged(DamageFacts)
+    /// The namespace is bound to another model.
+    case bindingMismatch(namespace: String, expected: String, found: String)
+    /// What was handed in does not have the shape of the namespace's model.
+    case shape(what: String, expected: String, found: String)
+    case modelBinding(ModelBindingError)
+    /// Names have 1 to 255 bytes.
+    case invalidName(String)
+    case noSuchNamespace(String)
+
+    public var description: String {
+        switch self {
+        case .log(let error): "\(error)"
+        case .damaged(let facts): "\(facts)"
+        case .bindingMismatch(let namespace, let expected, let found):
+            "namespace \(namespace): bound to model \(expected), not \(found)"
+        case .shape(let what, let expected, let found):
+            "\(what): expected \(expected), found \(found)"
+        case .modelBinding(let error): "\(error)"
+        case .invalidName(let name):
+            "namespace name of \(name.utf8.count) bytes; 1 to 255 are allowed"
+        case .noSuchNamespace(let name): "no namespace \(name)"
+        }
+    }
+}
+
+/// Where stored bytes were found wrong, and what was expected there.
+public struct DamageFacts: Hashable, Sendable, CustomStringConvertible {
+    public let key: ChunkKey
+    public let variant: VariantID
+    public let file: String
+    public let offset: UInt64
+    public let cause: FormatError
+
+    public var description: String {
+        "damaged: chunk \(key) variant \(variant): \(file) at byte \(offset): \(cause)"
+    }
+}

@@ -1,0 +1,37 @@
+import BlockIO
+import Primitives
+import SegmentLog
+
+/// How to open or create a store.
+public struct StoreOptions: Sendable {
+    /// The budget, in bytes on the medium, fixed at creation; `nil`: half of what is free then.
+    public var capacity: ByteCount?
+    /// Fixed at creation.
+    public var segmentSize: ByteCount
+    /// Whether a directory without a store gets one.
+    public var createsIfMissing: Bool
+    /// Refuse to open a store with any damage.
+    public var isStrict: Bool
+    public var disk: DiskOptions
+    /// Digest blocks of 1 << shift bytes; 12 to 20.
+    public var digestBlockShift: UInt8
+    /// Memory for opened record headers, so that a second read of a chunk needs no header read.
+    public var headerCacheSize: ByteCount
+    public var commitsPerCheckpoint: UInt64
+
+    public init(
+        capacity: ByteCount? = nil, segmentSize: ByteCount = .mebibytes(256),
+        createsIfMissing: Bool = true, isStrict: Bool = false, disk: DiskOptions = .init(),
+        digestBlockShift: UInt8 = 16, headerCacheSize: ByteCount = .mebibytes(64),
+        commitsPerCheckpoint: UInt64 = 65_536
+    ) {
+        self.capacity = capacity
+        self.segmentSize = segmentSize
+        self.createsIfMissing = createsIfMissing
+        self.isStrict = isStrict
+        self.disk = disk
+        self.digestBlockShift = digestBlockShift
+        self.headerCacheSize = headerCacheSize
+        self.commitsPerCheckpoint = commitsPerCheckpoint
+    }
+}

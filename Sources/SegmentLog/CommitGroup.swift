@@ -1,0 +1,108 @@
+import ChunkFormat
+import Primitives
+
+/// The operations that share one commit record and one flush.
+struct CommitGroup {
+    private(set) var operations: [QueuedOperation] = []
+    private var outcomes: [CommitOutcome] = []
+    private var memberCount: Int
+    private var tombstoneCount = 0
+    /// Torn records that recovery dropped, which this commit declares given up.
+    let dropped: [CommitMember]
+    /// Reservations of puts that came second.
+    private var surplus: [CommitMember] = []
+    /// Tombstone and namespace records, known after they were placed.
+    var metadataMembers: [CommitMember] = []
+    var touchesJournal = false
+
+    init(dropped: [CommitMember]) {
+        self.dropped = dropped
+        memberCount = dropped.count
+    }
+
+    /// Adds an operation if the commit record still has room for it.
+    mutating func take(_ operation: QueuedOperation, capacity: Int, unit: UInt32) -> Bool {
+        let added: Int
+        switch operation.kind {
+        case .put(let members, _, _): added = members.count
+        case .remove:
+            // All tombstones of a group share one record.
+            guard tombstoneCount < TombstoneRecord.capacity(unit: unit) else { return false }
+            added = tombstoneCount == 0 ? 1 : 0
+        case .namespace: added = 1
+        }
+        guard memberCount + added <= capacity else { return false }
+        memberCount += added
+        if case .remove = operation.kind { tombstoneCount += 1 }
+        operations.append(operation)
+        outcomes.append(.committed)
+        return true
+    }
+
+    /// Asks every put whether its key is still free; the others become abandoned reservations.
+    mutating func admit() {
+        for (index, operation) in operations.enumerated() {
+            guard case .put(let members, let admit, _) = operation.kind, !admit() else { continue }
+            outcomes[index] = .alreadyPresent
+            surplus += members.map { member in
+                var member = member
+                member.isAbandoned = true
+                return member
+            }
+        }
+    }
+
+    /// Whether nothing is left that a commit record must say.
+    var isEmpty: Bool {
+        !zip(operations, outcomes).contains { operation, outcome in
+            if case .put = operation.kind { outcome == .committed } else { true }
+        }
+    }
+
+    var members: [CommitMember] {
+        // Tombstones first: they cover earlier commits only, so a put of this one stands (COM-12).
+        var result = dropped + surplus + metadataMembers
+        for (operation, outcome) in zip(operations, outcomes) {
+            if case .put(let members, _, _) = operation.kind, outcome == .committed {
+                result += members
+            }
+        }
+        return result
+    }
+
+    var committedBytes: UInt64 {
+        members.reduce(0) { $0 + ($1.isAbandoned ? 0 : $1.recordBytes) }
+    }
+
+    func tombstones(commit: UInt64) -> [Tombstone] {
+        operations.compactMap { operation in
+            guard case .remove(let namespace, let key, let variant, _) = operation.kind else {
+                return nil
+            }
+            return Tombstone(namespace: namespace, key: key, variant: variant, commit: commit)
+        }
+    }
+
+    func namespaceOperations(commit: UInt64) -> [NamespaceOperation] {
+        operations.compactMap { operation in
+            guard case .namespace(let make, _) = operation.kind else { return nil }
+            return make(commit)
+        }
+    }
+
+    /// L3: removals first, since a tombstone covers earlier commits only; then callers wake.
+    consuming func publish() {
+        for operation in operations {
+            switch operation.kind {
+            case .remove(_, _, _, let publish), .namespace(_, let publish): publish()
+            case .put: break
+            }
+        }
+        for (operation, outcome) in zip(operations, outcomes) {
+            if case .put(_, _, let publish) = operation.kind, outcome == .committed { publish() }
+        }
+        for (operation, outcome) in zip(operations, outcomes) {
+            operation.waiter.resume(returning: .success(outcome))
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// Small types of the core's state.
+
+import BlockIO
+import ChunkFormat
+import Primitives
+
+/// What a store is told when it is made.
+public struct LogOptions: Sendable {
+    public var segmentBytes: UInt64
+    public var capacityBytes: UInt64
+    /// Commits after which a checkpoint is due.
+    public var commitsPerCheckpoint: UInt64
+
+    public init(
+        segmentBytes: UInt64 = 256 << 20, capacityBytes: UInt64,
+        commitsPerCheckpoint: UInt64 = 65_536
+    ) {
+        self.segmentBytes = segmentBytes
+        self.capacityBytes = capacityBytes
+        self.commitsPerCheckpoint = commitsPerCheckpoint
+    }
+}
+
+/// The seams the core needs beside the disk.
+public struct LogEnvironment: Sendable {
+    public let executor: any StoreExecutor
+    public let clock: any StoreClock
+    public let entropy: any Entropy
+    public init(
+        executor: any StoreExecutor, clock: any StoreClock, entropy: any Entropy
+    ) {
+        self.executor = executor
+        self.clock = clock
+        self.entropy = entropy
+    }
+}
+
+/// A place in the log that a put may write to before a commit names it.
+public struct Reservation: Sendable {
+    public let handle: SegmentHandle
+    public let location: RecordLocation
+    public let recordBytes: UInt64
+    public let writeSequence: WriteSequence
+}
+
+/// The segment that takes new records.
+///
+///     ┌────────┬──────┬─────────┬─────────┬──────┬─────────┬ ─ ─ ─ ─ ─ ─ ─
+///     │ header │ slot │ records │ records │ slot │ records │  unwritten
+///     └────────┴──────┴─────────┴─────────┴──────┴─────────┴ ─ ─ ─ ─ ─ ─ ─
+///                commit 1                   commit 2 ▲        ▲ tail
+///                                           chainSlot┘
+struct OpenSegment {
+    let handle: SegmentHandle
+    /// The first byte that nobody has reserved.
+    var tail: UInt64
+    /// Where the next commit record of this use goes; `nil` when there was no room for one more.
+    var chainSlot: UInt64?
+
+    var unit: UInt64 { UInt64(handle.header.alignmentUnit) }
+
+    /// Whether a record fits and leaves room for the commit slot behind it.
+    func fits(_ recordBytes: UInt64) -> Bool {
+        chainSlot != nil && recordBytes + unit <= handle.header.segmentBytes - tail
+    }
+
+    mutating func take(_ recordBytes: UInt64) -> UInt64 {
+        defer { tail += recordBytes }
+        return tail
+    }
+
+    /// Hands out the slot for a commit and reserves the next one.
+    mutating func takeChainSlot() -> (slot: UInt64, next: UInt64)? {
+        guard let slot = chainSlot else { return nil }
+        if handle.header.segmentBytes - tail >= unit {
+            chainSlot = take(unit)
+        } else {
+            chainSlot = nil
+        }
+        return (slot, chainSlot ?? 0)
+    }
+}
+
+/// Mutual exclusion between the core's own steps where one must not begin before another's I/O has
+/// ended. First come, first served.
+struct AsyncLock {
+    private var isHeld = false
+    private var waiters: [CheckedContinuation<Void, Never>] = []
+
+    /// Whether the caller has it now; otherwise it must suspend in `wait`.
+    mutating func tryAcquire() -> Bool {
+        if isHeld { return false }
+        isHeld = true
+        return true
+    }
+
+    mutating func enqueue(_ waiter: CheckedContinuation<Void, Never>) { waiters.append(waiter) }
+
+    mutating func release() {
+        if waiters.isEmpty {
+            isHeld = false
+        } else {
+            waiters.removeFirst().resume()
+        }
+    }
+}
+
+/// Counts of the log, exact since it was opened.
+public struct LogCounters: Sendable, Equatable {
+    public var commitCount: UInt64 = 0
+    public var committedBytes: UInt64 = 0
+    public var abandonedBytes: UInt64 = 0
+    public var checkpointCount: UInt64 = 0
+    public var allocatedBytes: UInt64 = 0
+    public var capacityBytes: UInt64 = 0
+    public var segmentCount = 0
+    public init() {}
+}

@@ -1,0 +1,108 @@
+// Reading records, for the engine and for the shell: a header region is opened, that is compared
+// with its place, its seal and its commit, before anything in it is believed.
+
+import BlockIO
+import ChunkFormat
+import Primitives
+
+public struct RecordReader: Sendable {
+    public let disk: any Disk
+    public let segments: SegmentTable
+
+    public init(disk: any Disk, segments: SegmentTable) {
+        self.disk = disk
+        self.segments = segments
+    }
+
+    /// The handle of a record's segment. *Throws:* when no such segment is open.
+    public func handle(_ location: RecordLocation) throws(LogError) -> SegmentHandle {
+        guard let handle = segments[location.segment] else {
+            throw .format(
+                FormatError(
+                    .corrupt, structure: "recordLocation", field: "segment", clause: "REC-2",
+                    expected: "a segment of this store", found: "\(location.segment)"),
+                file: StoreFiles.segment(location.segment), offset: location.offset)
+        }
+        return handle
+    }
+
+    /// Reads and opens a header region of `headerBytes`. *Complexity:* one read.
+    public func header(at location: RecordLocation, headerBytes: UInt32) async throws(LogError)
+        -> (bytes: [UInt8], prefix: RecordPrefix, seal: Digest128)
+    {
+        let handle = try handle(location)
+        let unit = handle.header.alignmentUnit
+        guard location.offset.isMultiple(of: UInt64(unit)), headerBytes.isMultiple(of: unit),
+            headerBytes <= RecordPrefix.headerBytesMax
+        else {
+            throw .format(
+                FormatError(
+                    .corrupt, structure: "recordLocation", field: "offset", clause: "REC-2",
+                    expected: "whole units", found: "\(location), \(headerBytes) bytes"),
+                file: handle.fileName, offset: location.offset)
+        }
+        let bytes: [UInt8]
+        do throws(DiskError) {
+            bytes = try await disk.readBytes(
+                handle.file, at: location.offset, byteCount: Int(headerBytes))
+        } catch {
+            throw .disk(error)
+        }
+        do throws(FormatError) {
+            let (prefix, seal) = try RecordPrefix.open(
+                bytes, at: location, unit: handle.header.alignmentUnit, key: handle.recordKey)
+            return (bytes, prefix, seal)
+        } catch {
+            throw .format(error, file: handle.fileName, offset: location.offset)
+        }
+    }
+
+    /// Reads the payload record at `location`.
+    public func payload(at location: RecordLocation, headerBytes: UInt32) async throws(LogError)
+        -> (record: PayloadRecord, seal: Digest128)
+    {
+        let (bytes, prefix, seal) = try await header(at: location, headerBytes: headerBytes)
+        let handle = try handle(location)
+        do throws(FormatError) {
+            guard prefix.kind == RecordKind.payload.rawValue else {
+                throw FormatError(
+                    .corrupt, structure: "recordPrefix", field: "kind", clause: "REC-6",
+                    expected: "payload", found: "\(prefix.kind)")
+            }
+            let record = try PayloadRecord(
+                decoding: bytes, prefix: prefix, unit: handle.header.alignmentUnit)
+            return (record, seal)
+        } catch {
+            throw .format(error, file: handle.fileName, offset: location.offset)
+        }
+    }
+
+    /// Reads the payload of a record and compares every block with its digest.
+    /// *Complexity:* reads the whole record, one extent at a time.
+    public func verifyPayload(_ record: PayloadRecord) async throws(LogError) {
+        let handle = try handle(record.prefix.location)
+        let unit = handle.header.alignmentUnit
+        for extent in record.extents {
+            let offset = record.prefix.location.offset + extent.offset
+            let padded = Int(extent.paddedBytes(unit: unit))
+            let buffer = disk.makeBuffer(byteCount: padded)
+            let count: Int
+            do throws(DiskError) {
+                count = try await disk.read(
+                    handle.file, at: offset,
+                    into: buffer.slice.slice(offset: 0, byteCount: padded))
+            } catch {
+                throw .disk(error)
+            }
+            let damage = unsafe buffer.withBytes { bytes -> FormatError? in
+                guard count == padded else {
+                    return ExtentDigests.truncated(extent, expected: padded, found: count)
+                }
+                return unsafe ExtentDigests.check(
+                    UnsafeRawBufferPointer(rebasing: bytes[..<padded]), blockOffset: 0, of: extent,
+                    in: record)
+            }
+            if let damage { throw .format(damage, file: handle.fileName, offset: offset) }
+        }
+    }
+}

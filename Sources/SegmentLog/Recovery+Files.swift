@@ -1,0 +1,197 @@
+// What stands in the files: the journals (step 2), the segments' headers, the checkpoint (step 3).
+
+import BlockIO
+import ChunkFormat
+import Primitives
+
+extension Recovery {
+    mutating func readJournals() async throws(LogError) {
+        let headerKey = JournalHeader.sealKey(secret: superblock.secret)
+        for (index, name) in StoreFiles.journals.enumerated() {
+            do throws(DiskError) {
+                let file = try await disk.open(name, policy == .inspect ? .read : .readWrite)
+                if policy != .inspect { try await disk.flush(file) }
+                let byteCount = min(
+                    try await disk.byteCount(of: file), JournalWriter.byteCountMax)
+                let bytes = try await disk.readBytes(file, at: 0, byteCount: Int(byteCount))
+                guard
+                    let header = try? JournalHeader(
+                        decoding: bytes, copyIndex: UInt32(index), storeID: superblock.storeID,
+                        key: headerKey)
+                else {
+                    damage(name, 0, "JRN-2: the journal's header does not open")
+                    badJournals.append(index)
+                    await disk.close(file)
+                    continue
+                }
+                let key = header.blockKey(secret: superblock.secret)
+                let next = readBlocks(bytes, key: key)
+                journals.append(
+                    JournalWriter(
+                        copyIndex: index, file: file, key: key, nextBlock: next,
+                        allocatedBytes: UInt64(bytes.count)))
+            } catch {
+                damage(name, 0, "\(error)")
+                badJournals.append(index)
+            }
+        }
+        guard !journals.isEmpty else {
+            throw .format(
+                FormatError(
+                    .corrupt, structure: "journalHeader", field: "", clause: "JRN-1",
+                    expected: "at least one journal that opens", found: "none"),
+                file: StoreFiles.journals[0], offset: 0)
+        }
+        takeFacts()
+    }
+
+    /// Reads blocks up to the first that does not open; returns its number. Blocks behind a bad one
+    /// are facts too (JRN-6), so all are tried; the writer goes on behind the last.
+    private mutating func readBlocks(_ bytes: [UInt8], key: SealKey) -> UInt64 {
+        let size = Superblock.blockBytes
+        var next: UInt64 = 1
+        for index in 1..<max(bytes.count / size, 1) {
+            let block = Array(bytes[index * size..<(index + 1) * size])
+            guard
+                let entries = try? JournalBlock.decode(
+                    block, blockIndex: UInt64(index), key: key)
+            else { continue }
+            facts.formUnion(entries)
+            next = UInt64(index) + 1
+        }
+        return next
+    }
+
+    private mutating func takeFacts() {
+        var creations: [NamespaceDescription] = []
+        var drops: [NamespaceOperation] = []
+        for fact in facts {
+            switch fact {
+            case .tombstone(let tombstone):
+                let grave = GraveKey(
+                    namespace: tombstone.namespace, key: tombstone.key,
+                    variant: tombstone.variant)
+                graves[grave] = max(graves[grave] ?? 0, tombstone.commit)
+                journalCommit = max(journalCommit, tombstone.commit)
+            case .namespaceOperation(.create(let description)): creations.append(description)
+            case .namespaceOperation(.drop(let id, let commit)):
+                drops.append(.drop(id, commit: commit))
+                journalCommit = max(journalCommit, commit)
+            }
+        }
+        contents.namespaces =
+            creations.sorted { $0.id < $1.id }.map(NamespaceOperation.create) + drops
+    }
+
+    mutating func openSegments() async throws(LogError) {
+        let key = SegmentHeader.sealKey(secret: superblock.secret)
+        do throws(DiskError) {
+            contents.report.unknownFiles += try await unknownNames()
+            for name in try await disk.list(StoreFiles.segments) {
+                guard let id = StoreFiles.segmentID(fileName: name) else {
+                    contents.report.unknownFiles.append("\(StoreFiles.segments)/\(name)")
+                    continue
+                }
+                start.nextSegment = max(start.nextSegment, id.raw &+ 1)
+                try await openSegment(id, key: key)
+            }
+        } catch {
+            throw .disk(error)
+        }
+    }
+
+    private func unknownNames() async throws(DiskError) -> [String] {
+        let known =
+            [
+                StoreFiles.superblock, StoreFiles.checkpoint, StoreFiles.checkpointDraft,
+                StoreFiles.heat, StoreFiles.heatDraft, StoreFiles.segments,
+                StoreFiles.superblockDraft,
+            ] + StoreFiles.journals + StoreFiles.journalDrafts
+        return try await disk.list("").filter { !known.contains($0) }
+    }
+
+    private mutating func openSegment(_ id: SegmentID, key: SealKey) async throws(DiskError) {
+        let name = StoreFiles.segment(id)
+        let file: FileID
+        do throws(DiskError) {
+            file = try await disk.open(name, policy == .inspect ? .read : .readWrite)
+            if policy != .inspect { try await disk.flush(file) }
+        } catch {
+            damage(name, 0, "\(error)")
+            return
+        }
+        let byteCount: UInt64
+        let bytes: [UInt8]
+        do throws(DiskError) {
+            byteCount = try await disk.byteCount(of: file)
+            bytes = try await disk.readBytes(file, at: 0, byteCount: Self.leftoverProofBytes)
+        } catch {
+            damage(name, 0, "RCV-6: the segment's header: \(error)")
+            return
+        }
+        do throws(FormatError) {
+            let header = try SegmentHeader(
+                decoding: bytes, segment: id, storeID: superblock.storeID, key: key)
+            let handle = SegmentHandle(
+                header: header, file: file,
+                recordKey: header.recordKey(secret: superblock.secret))
+            segments.insert(handle)
+            chains[id] = CheckpointSegment(
+                segment: id, useSequence: header.useSequence,
+                nextCommitOffset: header.firstCommitOffset, usedBytes: header.firstCommitOffset)
+            start.nextUse = max(start.nextUse, header.useSequence + 1)
+            start.allocatedBytes += byteCount
+        } catch {
+            await disk.close(file)
+            start.allocatedBytes += byteCount
+            // A use writes its first commit slot, behind the header, before it acknowledges
+            // anything; if nothing stands there or further on, the header was never flushed (L4,
+            // RCV-6).
+            if bytes.dropFirst(Superblock.blockBytes).allSatisfy({ $0 == 0 }) {
+                leftovers.append((name, byteCount))
+            } else {
+                damage(name, 0, "\(error)")
+            }
+        }
+    }
+
+    /// How much of a segment is looked at before it is taken for a leftover.
+    private static let leftoverProofBytes = 65_536
+
+    mutating func readCheckpoint() async throws(LogError) -> CheckpointHeader? {
+        do throws(LogError) {
+            guard
+                let loaded = try await CheckpointFile.read(disk, superblock: superblock)
+            else {
+                contents.report.checkpointIgnored = "there is none"
+                return nil
+            }
+            for segment in loaded.segments {
+                if let index = leftovers.firstIndex(where: {
+                    $0.name == StoreFiles.segment(segment.segment)
+                }) {
+                    leftovers.remove(at: index)
+                    damage(StoreFiles.segment(segment.segment), 0, "RCV-6: the header is gone")
+                }
+                guard let handle = segments[segment.segment],
+                    handle.header.useSequence == segment.useSequence,
+                    segment.nextCommitOffset.isMultiple(of: UInt64(superblock.alignmentUnit))
+                else { continue }
+                chains[segment.segment] = segment
+            }
+            contents.checkpointEntries = loaded.entries.filter { entry in
+                let one = GraveKey(
+                    namespace: entry.namespace, key: entry.key, variant: entry.variant)
+                let all = GraveKey(namespace: entry.namespace, key: entry.key, variant: nil)
+                return max(graves[one] ?? 0, graves[all] ?? 0) <= loaded.header.commit
+            }
+            contents.heat = await CheckpointFile.readHeat(
+                disk, superblock: superblock, generation: loaded.header.generation)
+            start.snapshotBytes = loaded.header.fileBytes
+            return loaded.header
+        } catch {
+            contents.report.checkpointIgnored = "\(error)"
+            return nil
+        }
+    }
+}

@@ -1,0 +1,310 @@
+// Recovery: what is true after a crash (CONTRACT O-1, O-2; format-spec 11).
+//
+//  1  The superblock: two of four copies agree. The mark: how far the log was flushed for certain.
+//  2  The journal: the union of both copies.
+//  3  The checkpoint, if it opens: entries up to one commit. A hint; without it everything is
+//  walked.
+//  4  The chains: in every segment use, from slot to slot, never by searching.
+//  5  Which commits count: from the newest back along `previousCommit`. A number that a commit
+//  skips
+//     was dropped by an earlier recovery. A number that is missing is damage.
+//  6  The newest commit may be torn: whatever no later mark proves is verified in full; a torn
+//     variant is dropped without a word, since nobody was told it was durable.
+//  7  Replay in commit order. A header that does not open below the mark is damage: loud and local.
+//
+// All of it reads. Mending (superblock copies, unwritten tails) comes last, in normal mode only,
+// and can be interrupted anywhere: the next recovery decides the same.
+
+import BlockIO
+import ChunkFormat
+import Primitives
+
+struct Recovery {
+    let disk: any Disk
+    let policy: OpenPolicy
+    let superblock: Superblock
+    let superblockFile: FileID
+    let mark: MarkBlock
+
+    var contents = RecoveredContents()
+    var start = LogStart()
+    var journals: [JournalWriter] = []
+    let segments = SegmentTable()
+    var chains: [SegmentID: CheckpointSegment] = [:]
+    private var commits: [(record: CommitRecord, location: RecordLocation)] = []
+    /// By key: the newest journal tombstone of each variant, `nil` for all.
+    var graves: [GraveKey: UInt64] = [:]
+    /// The newest commit that a journal fact speaks of; it may never have been completed.
+    var journalCommit: UInt64 = 0
+    /// Segment files whose making was cut short; nothing acknowledged can be in them (L4).
+    var leftovers: [(name: String, byteCount: UInt64)] = []
+    var facts: Set<JournalEntry> = []
+    /// Copies of the journal that could not be used.
+    var badJournals: [Int] = []
+
+    struct GraveKey: Hashable {
+        let namespace: NamespaceID
+        let key: ChunkKey
+        let variant: VariantID?
+    }
+
+    init(
+        disk: any Disk, policy: OpenPolicy, superblock: Superblock, superblockFile: FileID,
+        mark: MarkBlock
+    ) {
+        self.disk = disk
+        self.policy = policy
+        self.superblock = superblock
+        self.superblockFile = superblockFile
+        self.mark = mark
+    }
+
+    var reader: RecordReader { RecordReader(disk: disk, segments: segments) }
+
+    mutating func run() async throws(LogError) {
+        try await readJournals()
+        try await openSegments()
+        let checkpoint = try await readCheckpoint()
+        await walkChains()
+        let accepted = acceptCommits(after: checkpoint?.commit ?? 0)
+        let torn = await findTornRecords(accepted, checkpointed: checkpoint?.commit ?? 0)
+        try await replay(accepted, torn: torn)
+        finish(accepted, checkpoint: checkpoint)
+    }
+
+    mutating func damage(_ file: String, _ offset: UInt64, _ reason: String) {
+        contents.report.damages.append(.init(file: file, offset: offset, reason: reason))
+    }
+
+    // MARK: 4. The chains
+
+    private mutating func walkChains() async {
+        for handle in segments.all.sorted(by: { $0.header.useSequence < $1.header.useSequence }) {
+            var chain = chains[handle.id]!
+            while chain.nextCommitOffset != 0 {
+                let location = RecordLocation(segment: handle.id, offset: chain.nextCommitOffset)
+                guard let record = await readCommit(at: location, handle) else { break }
+                commits.append((record, location))
+                start.nextWriteSequence = max(
+                    start.nextWriteSequence, record.prefix.writeSequence.next)
+                chain.nextCommitOffset = record.nextCommitOffset
+                chain.usedBytes = max(
+                    chain.usedBytes, location.offset + UInt64(superblock.alignmentUnit))
+            }
+            chains[handle.id] = chain
+        }
+    }
+
+    /// The commit record in a slot, or `nil`: at the end of a chain stand zeros, a torn record, or
+    /// what an earlier use left. Which of these it was, step 5 decides from the numbers.
+    private mutating func readCommit(at location: RecordLocation, _ handle: SegmentHandle) async
+        -> CommitRecord?
+    {
+        let unit = handle.header.alignmentUnit
+        let bytes: [UInt8]
+        do throws(DiskError) {
+            bytes = try await disk.readBytes(
+                handle.file, at: location.offset, byteCount: Int(unit))
+        } catch {
+            damage(handle.fileName, location.offset, "RCV-7: the commit slot: \(error)")
+            return nil
+        }
+        return try? CommitRecord(
+            decoding: bytes, at: location, unit: unit, useSequence: handle.header.useSequence,
+            segmentBytes: handle.header.segmentBytes, key: handle.recordKey)
+    }
+
+    // MARK: 5. Which commits count
+
+    /// The commits to replay, in order.
+    private mutating func acceptCommits(after checkpointed: UInt64) -> [CommitRecord] {
+        var byNumber: [UInt64: (record: CommitRecord, location: RecordLocation)] = [:]
+        for commit in commits { byNumber[commit.record.commit] = commit }
+        let numbers = byNumber.keys.sorted(by: >)
+        let newest = max(numbers.first ?? 0, checkpointed)
+        if newest < mark.syncedCommit {
+            damage(
+                StoreFiles.segments, 0,
+                "REC-9: commits \(newest + 1) to \(mark.syncedCommit) were flushed and are gone")
+        }
+        var accepted: [CommitRecord] = []
+        var expected = numbers.first ?? 0
+        for number in numbers where number > checkpointed {
+            if number > expected { continue }  // Dropped by an earlier recovery.
+            let commit = byNumber[number]!
+            if number < expected {
+                let after = accepted.last?.prefix.location
+                damage(
+                    StoreFiles.segment(after?.segment ?? commit.location.segment), 0,
+                    "REC-9: commit \(expected) is missing; \(number) is the next one before it")
+            }
+            accepted.append(commit.record)
+            expected = commit.record.previousCommit
+        }
+        if expected > checkpointed {
+            damage(
+                StoreFiles.segments, 0, "REC-9: commit \(expected) is missing")
+        }
+        return accepted.reversed()
+    }
+
+    // MARK: 6. The torn tail
+
+    /// Members of unproven commits that must not be shown: records whose header does not open, and
+    /// all records of a variant if a block of one is torn.
+    private mutating func findTornRecords(_ accepted: [CommitRecord], checkpointed: UInt64) async
+        -> Set<RecordLocation>
+    {
+        let synced = max(
+            mark.syncedCommit, checkpointed, accepted.map(\.syncedCommit).max() ?? 0)
+        start.syncedCommit = synced
+        var torn: Set<RecordLocation> = []
+        for commit in accepted where commit.commit > synced {
+            let members = commit.members.filter { !$0.isAbandoned }
+            let payloads = members.filter { $0.kind == RecordKind.payload.rawValue }
+            for member in members where member.kind != RecordKind.payload.rawValue {
+                let header = try? await reader.header(
+                    at: member.location, headerBytes: member.headerBytes)
+                if header?.seal != member.seal { torn.insert(member.location) }
+            }
+            // A variant's records follow each other, the first one first.
+            var index = 0
+            while index < payloads.count {
+                let root = await verified(payloads[index])
+                let count = root?.recordIndex == 0 ? Int(root!.recordCount) : 1
+                let family = payloads[index..<min(index + count, payloads.count)]
+                var isWhole = root?.recordIndex == 0 && family.count == count
+                for member in family.dropFirst() where isWhole {
+                    isWhole = await verified(member) != nil
+                }
+                if !isWhole { torn.formUnion(family.map(\.location)) }
+                index += family.count
+            }
+        }
+        for commit in accepted where commit.commit > synced {
+            for member in commit.members where torn.contains(member.location) {
+                var dropped = member
+                dropped.isAbandoned = true
+                start.dropped.append(dropped)
+            }
+        }
+        contents.report.droppedRecordCount = start.dropped.count
+        return torn
+    }
+
+    private func verified(_ member: CommitMember) async -> PayloadRecord? {
+        guard
+            let (record, seal) = try? await reader.payload(
+                at: member.location, headerBytes: member.headerBytes),
+            seal == member.seal,
+            (try? await reader.verifyPayload(record)) != nil
+        else { return nil }
+        return record
+    }
+
+    // MARK: 7. Replay
+
+    private mutating func replay(_ accepted: [CommitRecord], torn: Set<RecordLocation>)
+        async throws(LogError)
+    {
+        var abandoned = torn
+        for commit in accepted {
+            for member in commit.members where member.isAbandoned {
+                abandoned.insert(member.location)
+            }
+        }
+        for commit in accepted {
+            for member in commit.members {
+                let end = member.location.offset + member.recordBytes
+                let used = chains[member.location.segment]?.usedBytes ?? 0
+                chains[member.location.segment]?.usedBytes = max(used, end)
+                if abandoned.contains(member.location) { continue }
+                do throws(LogError) {
+                    try await replay(member, commit: commit.commit)
+                } catch {
+                    // A required record of a kind we do not know: this code must not go on (REC-7).
+                    if case .format(let cause, _, _) = error, cause.code == .newerVersion {
+                        throw error
+                    }
+                    damage(
+                        StoreFiles.segment(member.location.segment), member.location.offset,
+                        "\(error)")
+                }
+            }
+        }
+        contents.report.replayedCommitCount = accepted.count
+    }
+
+    private mutating func replay(_ member: CommitMember, commit: UInt64) async throws(LogError) {
+        let (bytes, prefix, seal) = try await reader.header(
+            at: member.location, headerBytes: member.headerBytes)
+        let file = StoreFiles.segment(member.location.segment)
+        start.nextWriteSequence = max(start.nextWriteSequence, prefix.writeSequence.next)
+        do throws(FormatError) {
+            guard seal == member.seal, prefix.kind == member.kind,
+                prefix.recordBytes == member.recordBytes
+            else {
+                throw FormatError(
+                    .corrupt, structure: "recordPrefix", field: "seal", clause: "COM-5",
+                    expected: "\(member.seal), as commit \(commit) names it", found: "\(seal)")
+            }
+            switch RecordKind(rawValue: prefix.kind) {
+            case .payload:
+                let record = try PayloadRecord(
+                    decoding: bytes, prefix: prefix, unit: superblock.alignmentUnit)
+                replay(record, seal: seal, commit: commit)
+            case .tombstone:
+                let record = try TombstoneRecord(decoding: bytes, prefix: prefix)
+                contents.steps += record.tombstones.map(ReplayStep.tombstone)
+            case .namespaceOperation:
+                let record = try NamespaceRecord(decoding: bytes, prefix: prefix)
+                contents.steps.append(.namespace(record.operation))
+            case .annotation, .object: break  // Kept and skipped in version 0.
+            case .commit, nil:
+                guard prefix.flags & RecordPrefix.requiredFlag == 0 else {
+                    throw FormatError(
+                        .newerVersion, structure: "recordPrefix", field: "kind", clause: "REC-7",
+                        expected: "a known kind", found: "\(prefix.kind)")
+                }
+            }
+        } catch {
+            throw .format(error, file: file, offset: member.location.offset)
+        }
+    }
+
+    private mutating func replay(_ record: PayloadRecord, seal: Digest128, commit: UInt64) {
+        guard record.recordIndex == 0, !isGone(record, commit: commit) else { return }
+        let siblingBytes = record.siblings.reduce(UInt64(0)) { $0 &+ $1.recordBytes }
+        let entry = CheckpointEntry(
+            namespace: record.namespace, key: record.key, variant: record.variant,
+            location: record.prefix.location, headerBytes: record.prefix.headerBytes,
+            variantDiskBytes: record.prefix.recordBytes &+ siblingBytes,
+            tokenCount: record.tokenCount, flags: record.retention == .pinned ? 1 : 0,
+            ordinal: .max)
+        contents.steps.append(.put(entry, commit: commit))
+    }
+
+    /// D-2: the journal knows a removal even when the log's tombstone was lost.
+    private func isGone(_ record: PayloadRecord, commit: UInt64) -> Bool {
+        let one = GraveKey(namespace: record.namespace, key: record.key, variant: record.variant)
+        let all = GraveKey(namespace: record.namespace, key: record.key, variant: nil)
+        return max(graves[one] ?? 0, graves[all] ?? 0) > commit
+    }
+
+    // MARK: What the log goes on with
+
+    private mutating func finish(_ accepted: [CommitRecord], checkpoint: CheckpointHeader?) {
+        let seen = commits.map(\.record.commit).max() ?? 0
+        start.lastCommit = max(accepted.last?.commit ?? 0, checkpoint?.commit ?? 0)
+        start.nextCommit = max(seen, start.lastCommit, mark.syncedCommit, journalCommit) + 1
+        // With torn records to give up, the newest commit stays unproven until that is written.
+        if start.dropped.isEmpty { start.syncedCommit = start.lastCommit }
+        start.markTurn = mark.turn
+        start.checkpointGeneration = checkpoint?.generation ?? 0
+        start.checkpointedCommit = checkpoint?.commit ?? 0
+        if let sequence = checkpoint?.writeSequence {
+            start.nextWriteSequence = max(start.nextWriteSequence, sequence)
+        }
+        start.segments = segments.all.map { ($0, chains[$0.id]!) }
+    }
+}

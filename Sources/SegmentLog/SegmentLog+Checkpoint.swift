@@ -1,0 +1,61 @@
+import BlockIO
+import ChunkFormat
+import Primitives
+
+/// The index at one commit, as the engine hands it over.
+public struct IndexSnapshot: Sendable {
+    public var entries: [CheckpointEntry]
+    public var heat: [HeatRow]
+    public init(entries: [CheckpointEntry], heat: [HeatRow]) {
+        self.entries = entries
+        self.heat = heat
+    }
+}
+
+extension SegmentLog {
+    /// Whether enough was committed since the last checkpoint that a new one pays.
+    public var isCheckpointDue: Bool {
+        lastCommit - checkpointedCommit >= options.commitsPerCheckpoint
+    }
+
+    /// Writes a checkpoint of the index. `snapshot` runs on the core between two groups, so what it
+    /// returns is the index exactly as of the last commit (L3).
+    /// *Durability:* durable when this returns; until then the old checkpoint stands.
+    public func checkpoint(_ snapshot: @Sendable () -> IndexSnapshot) async throws(LogError) {
+        try requireWritable()
+        // No step of the core runs between here and the next `await`.
+        let index = snapshot()
+        let commit = lastCommit
+        let rows = chains.values.sorted { $0.segment < $1.segment }
+        let body = CheckpointRows.encode(segments: rows, entries: index.entries)
+        let table = CheckpointRows.digestTable(body)
+        checkpointGeneration += 1
+        let header = CheckpointHeader(
+            storeID: superblock.storeID, generation: checkpointGeneration, commit: commit,
+            writeSequence: nextWriteSequence, segmentCount: UInt64(rows.count),
+            entryCount: UInt64(index.entries.count), tableDigest: Digest128(hashing: table))
+        let heat = HeatFile(generation: checkpointGeneration, rows: index.heat)
+        do throws(DiskError) {
+            try await CheckpointFile.replace(
+                StoreFiles.checkpoint, draft: StoreFiles.checkpointDraft,
+                with: [
+                    header.encode(key: CheckpointHeader.sealKey(secret: superblock.secret)), body,
+                    table,
+                ], disk)
+            try await CheckpointFile.replace(
+                StoreFiles.heat, draft: StoreFiles.heatDraft,
+                with: [
+                    heat.encode(
+                        storeID: superblock.storeID,
+                        key: HeatFile.sealKey(secret: superblock.secret))
+                ], disk)
+        } catch {
+            // The log alone is enough: a checkpoint that could not be written costs time at the
+            // next open, and a full disk must not stop the service.
+            throw .disk(error)
+        }
+        checkpointedCommit = commit
+        counters.checkpointCount += 1
+        snapshotBytes = header.fileBytes + UInt64(index.heat.count * 16 + Superblock.blockBytes)
+    }
+}

@@ -1,0 +1,271 @@
+// Group commit (CONTRACT P-2): what waits is taken together, written, named by one commit record,
+// and made durable by one flush per touched file. One group at a time, so at most one commit is
+// unproven.
+
+import BlockIO
+import ChunkFormat
+import Primitives
+
+/// How a put ended.
+public enum CommitOutcome: Sendable, Equatable {
+    case committed
+    /// The key was there before; its bytes stay, ours are dropped (CONTRACT P-5).
+    case alreadyPresent
+}
+
+/// Something for the next group. `admit` and `publish` run on the core and must be short.
+struct QueuedOperation {
+    enum Kind {
+        case put(
+            [CommitMember], admit: @Sendable () -> Bool, publish: @Sendable () -> Void)
+        case remove(NamespaceID, ChunkKey, VariantID?, publish: @Sendable () -> Void)
+        case namespace(
+            @Sendable (_ commit: UInt64) -> NamespaceOperation, publish: @Sendable () -> Void)
+    }
+    let kind: Kind
+    let waiter: CheckedContinuation<Result<CommitOutcome, LogError>, Never>
+}
+
+extension SegmentLog {
+    /// Makes a variant's records visible, all or none. Their writes have completed (L1).
+    /// *Durability:* durable when this returns.
+    public func commit(
+        _ members: [CommitMember], admit: @escaping @Sendable () -> Bool,
+        publish: @escaping @Sendable () -> Void
+    ) async throws(LogError) -> CommitOutcome {
+        try await enqueue(.put(members, admit: admit, publish: publish))
+    }
+
+    /// Forgets a variant, or all variants of a key. *Durability:* durable when this returns (D-1).
+    public func remove(
+        _ namespace: NamespaceID, _ key: ChunkKey, _ variant: VariantID?,
+        publish: @escaping @Sendable () -> Void
+    ) async throws(LogError) {
+        _ = try await enqueue(.remove(namespace, key, variant, publish: publish))
+    }
+
+    /// Creates or drops a namespace. *Durability:* durable when this returns.
+    public func apply(
+        _ operation: @escaping @Sendable (_ commit: UInt64) -> NamespaceOperation,
+        publish: @escaping @Sendable () -> Void
+    ) async throws(LogError) {
+        _ = try await enqueue(.namespace(operation, publish: publish))
+    }
+
+    private func enqueue(_ kind: QueuedOperation.Kind) async throws(LogError) -> CommitOutcome {
+        try requireWritable()
+        let result = await withCheckedContinuation { waiter in
+            queue.append(QueuedOperation(kind: kind, waiter: waiter))
+            if !isCommitting {
+                isCommitting = true
+                Task(executorPreference: environment.executor) { await self.commitGroups() }
+            }
+        }
+        return try result.get()
+    }
+
+    private func commitGroups() async {
+        while let group = takeGroup() {
+            do throws(LogError) {
+                try requireWritable()
+                try await commit(group)
+            } catch {
+                // A full disk before anything was written is an answer; all else degrades (L5).
+                if case .capacityExceeded = error {} else { degrade(error) }
+                for operation in group.operations {
+                    operation.waiter.resume(returning: .failure(error))
+                }
+            }
+        }
+        isCommitting = false
+    }
+
+    /// As many waiting operations as one commit record can name; `nil` when none waits.
+    private func takeGroup() -> CommitGroup? {
+        guard !queue.isEmpty else { return nil }
+        let capacity = CommitRecord.memberCapacity(unit: superblock.alignmentUnit)
+        // Room for one variant stays, however much there is to give up.
+        var group = CommitGroup(dropped: Array(dropped.prefix(capacity / 2)))
+        while let operation = queue.first,
+            group.take(operation, capacity: capacity, unit: superblock.alignmentUnit)
+        {
+            queue.removeFirst()
+        }
+        return group
+    }
+
+    private func commit(_ group: consuming CommitGroup) async throws(LogError) {
+        let commit = nextCommit
+        nextCommit += 1
+        group.admit()
+        let isEmpty = group.isEmpty
+        if !isEmpty {
+            try await writeMetadata(of: &group, commit: commit)
+            let written = try await writeCommitRecord(of: group, commit: commit)
+            try await flush(group, commitIn: written.handle)
+            advanceChains(past: written, members: group.members)
+            dropped.removeFirst(group.dropped.count)
+            lastCommit = commit
+            // Until every torn record is declared given up, the torn commit must not look proven.
+            if dropped.isEmpty { syncedCommit = commit }
+            counters.commitCount += 1
+            counters.committedBytes += group.committedBytes
+        }
+        group.publish()
+        if !isEmpty { startMark() }
+    }
+
+    /// Tombstones and namespace operations: their records in the log, their facts in both journals.
+    private func writeMetadata(of group: inout CommitGroup, commit: UInt64) async throws(LogError) {
+        let tombstones = group.tombstones(commit: commit)
+        let operations = group.namespaceOperations(commit: commit)
+        if tombstones.isEmpty && operations.isEmpty { return }
+        var regions: [(Reservation, (RecordPrefix, SealKey) -> SealedRegion)] = []
+        if !tombstones.isEmpty {
+            let place = try await reserve([unit], for: .metadata)[0]
+            regions.append(
+                (place, { TombstoneRecord(prefix: $0, tombstones: tombstones).encode(key: $1) }))
+        }
+        for operation in operations {
+            let bytes = aligned(NamespaceRecord.byteCount(operation), to: Int(unit))
+            let place = try await reserve([UInt64(bytes)], for: .metadata)[0]
+            regions.append(
+                (place, { NamespaceRecord(prefix: $0, operation: operation).encode(key: $1) }))
+        }
+        for (index, (place, encode)) in regions.enumerated() {
+            let kind: RecordKind =
+                index == 0 && !tombstones.isEmpty
+                ? .tombstone : .namespaceOperation
+            let prefix = RecordPrefix(
+                kind: kind, headerBytes: UInt32(place.recordBytes), recordBytes: place.recordBytes,
+                writeSequence: place.writeSequence, location: place.location)
+            let region = encode(prefix, place.handle.recordKey)
+            do throws(DiskError) {
+                try await disk.writeBytes(
+                    place.handle.file, at: place.location.offset, region.bytes)
+            } catch {
+                throw .disk(error)
+            }
+            group.metadataMembers.append(
+                CommitMember(
+                    kind: kind, location: place.location, headerBytes: prefix.headerBytes,
+                    recordBytes: prefix.recordBytes, seal: region.seal))
+        }
+        let entries =
+            tombstones.map(JournalEntry.tombstone)
+            + operations.map(JournalEntry.namespaceOperation)
+        let blocks = JournalBlock.pack(entries)
+        do throws(DiskError) {
+            for index in journals.indices {
+                var journal = journals[index]
+                let before = journal.allocatedBytes
+                try await journal.append(blocks, on: disk)
+                allocatedBytes += journal.allocatedBytes - before
+                journals[index] = journal
+            }
+        } catch {
+            throw .disk(error)
+        }
+        group.touchesJournal = true
+    }
+
+    /// Writes the record into the slot that waits for it; returns the segment it went to.
+    private func writeCommitRecord(of group: CommitGroup, commit: UInt64) async throws(LogError)
+        -> WrittenCommit
+    {
+        await lockSegments()
+        if current?.chainSlot == nil {
+            do throws(LogError) {
+                try await openSegment(for: unit, .metadata)
+            } catch {
+                segmentLock.release()
+                throw error
+            }
+        }
+        let handle = current!.handle
+        let (slot, next) = current!.takeChainSlot()!
+        segmentLock.release()
+
+        let members = group.members
+        let location = RecordLocation(segment: handle.id, offset: slot)
+        let record = CommitRecord(
+            prefix: RecordPrefix(
+                kind: .commit, headerBytes: superblock.alignmentUnit, recordBytes: unit,
+                writeSequence: nextWriteSequence, location: location),
+            commit: commit, previousCommit: lastCommit, syncedCommit: syncedCommit,
+            useSequence: handle.header.useSequence, nextCommitOffset: next, members: members)
+        nextWriteSequence = nextWriteSequence.next
+        do throws(DiskError) {
+            try await disk.writeBytes(
+                handle.file, at: slot, record.encode(key: handle.recordKey).bytes)
+        } catch {
+            throw .disk(error)
+        }
+        return WrittenCommit(handle: handle, slot: slot, next: next)
+    }
+
+    private struct WrittenCommit {
+        let handle: SegmentHandle
+        let slot: UInt64
+        let next: UInt64
+    }
+
+    /// What a checkpoint says of the chains. Only after the flush: a checkpoint that is taken while
+    /// a group is on its way must not skip the group's commit record.
+    private func advanceChains(past written: WrittenCommit, members: [CommitMember]) {
+        chains[written.handle.id]!.nextCommitOffset = written.next
+        let last = max(written.slot, written.next) + unit
+        raiseUsedBytes(written.handle.id, to: last)
+        for member in members {
+            raiseUsedBytes(
+                member.location.segment, to: member.location.offset + member.recordBytes)
+        }
+    }
+
+    private func raiseUsedBytes(_ segment: SegmentID, to end: UInt64) {
+        let used = chains[segment]?.usedBytes ?? 0
+        chains[segment]?.usedBytes = max(used, end)
+    }
+
+    /// L2. One flush per file; all are issued after the group's last completion.
+    private func flush(_ group: CommitGroup, commitIn handle: SegmentHandle)
+        async throws(LogError)
+    {
+        var files = Set(group.members.compactMap { segments[$0.location.segment]?.file })
+        files.insert(handle.file)
+        if group.touchesJournal { files.formUnion(journals.map(\.file)) }
+        do throws(DiskError) {
+            for file in files.sorted(by: { $0.raw < $1.raw }) { try await disk.flush(file) }
+        } catch {
+            throw .disk(error)
+        }
+    }
+
+    /// Moves the mark (CONTRACT L-1), without a flush and without anybody waiting for it.
+    private func startMark() {
+        if markTask != nil { return }
+        markTask = Task(executorPreference: environment.executor) {
+            await self.runMark()
+        }
+    }
+
+    private func runMark() async {
+        await writeMark()
+        markTask = nil
+    }
+
+    func writeMark() async {
+        markTurn += 1
+        let mark = MarkBlock(turn: markTurn, syncedCommit: syncedCommit)
+        let offset = Superblock.markOffset + (markTurn & 1) * UInt64(Superblock.blockBytes)
+        do throws(DiskError) {
+            try await disk.writeBytes(
+                superblockFile, at: offset,
+                mark.encode(
+                    storeID: superblock.storeID,
+                    key: MarkBlock.sealKey(secret: superblock.secret)))
+        } catch {
+            degrade(error)
+        }
+    }
+}

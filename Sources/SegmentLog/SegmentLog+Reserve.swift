@@ -1,0 +1,145 @@
+import BlockIO
+import ChunkFormat
+import Primitives
+
+/// What a place is for: payload stops at the capacity, metadata may use the slack (L6).
+public enum ReservationPurpose: Sendable {
+    case payload
+    case metadata
+}
+
+extension SegmentLog {
+    /// Reserves one place for each record of a variant, in order. Nothing is written.
+    /// *Throws:* `.capacityExceeded` when a new segment would exceed the budget.
+    public func reserve(_ recordSizes: [UInt64], for purpose: ReservationPurpose = .payload)
+        async throws(LogError) -> [Reservation]
+    {
+        await lockSegments()
+        defer { segmentLock.release() }
+        var reservations: [Reservation] = []
+        for recordBytes in recordSizes {
+            try requireWritable()
+            guard recordBytes <= recordBytesMax else {
+                throw .recordTooLarge(recordBytes: recordBytes, maximumBytes: recordBytesMax)
+            }
+            if !(current?.fits(recordBytes) ?? false) {
+                do throws(LogError) {
+                    try await openSegment(for: recordBytes, purpose)
+                } catch {
+                    giveUp(reservations)
+                    throw error
+                }
+            }
+            reservations.append(takePlace(recordBytes))
+        }
+        return reservations
+    }
+
+    func lockSegments() async {
+        if segmentLock.tryAcquire() { return }
+        await withCheckedContinuation { segmentLock.enqueue($0) }
+    }
+
+    /// A place in the current segment, which has room.
+    func takePlace(_ recordBytes: UInt64) -> Reservation {
+        let handle = current!.handle
+        let offset = current!.take(recordBytes)
+        defer { nextWriteSequence = nextWriteSequence.next }
+        return Reservation(
+            handle: handle, location: RecordLocation(segment: handle.id, offset: offset),
+            recordBytes: recordBytes, writeSequence: nextWriteSequence)
+    }
+
+    /// Ends reservations that nobody will commit. The bytes are dead until their segment is
+    /// cleaned, except those still at the tail, which are handed out again once no write is on its
+    /// way.
+    public func giveUp(_ reservations: [Reservation]) {
+        for reservation in reservations.reversed() {
+            if current?.handle === reservation.handle,
+                current!.tail == reservation.location.offset + reservation.recordBytes
+            {
+                current!.tail = reservation.location.offset
+            } else {
+                counters.abandonedBytes += reservation.recordBytes
+            }
+        }
+    }
+
+    /// Closes the current segment and opens the next, large enough for a record (L4, L6).
+    /// The caller holds the segment lock.
+    func openSegment(for recordBytes: UInt64, _ purpose: ReservationPurpose)
+        async throws(LogError)
+    {
+        await closeCurrentSegment()
+        let overhead = 3 * unit
+        let available =
+            superblock.capacityBytes > allocatedBytes
+            ? superblock.capacityBytes - allocatedBytes : 0
+        var size = min(superblock.segmentBytes, available & ~(unit - 1))
+        if purpose == .metadata { size = max(size, 16 * unit) }
+        guard size >= recordBytes + overhead else {
+            throw .capacityExceeded(
+                neededBytes: recordBytes + overhead, availableBytes: available)
+        }
+        let header = SegmentHeader(
+            storeID: superblock.storeID, segment: SegmentID(nextSegment), useSequence: nextUse,
+            salt: environment.entropy.bytes(32), segmentBytes: size,
+            alignmentUnit: superblock.alignmentUnit, firstCommitOffset: unit,
+            createdSeconds: environment.clock.wallSeconds)
+        nextSegment += 1
+        nextUse += 1
+        allocatedBytes += size
+        do throws(DiskError) {
+            let file = try await createSegmentFile(header, byteCount: size)
+            let handle = SegmentHandle(
+                header: header, file: file,
+                recordKey: header.recordKey(secret: superblock.secret))
+            segments.insert(handle)
+            chains[handle.id] = CheckpointSegment(
+                segment: handle.id, useSequence: header.useSequence, nextCommitOffset: unit,
+                usedBytes: 2 * unit)
+            current = OpenSegment(handle: handle, tail: 2 * unit, chainSlot: unit)
+        } catch {
+            // What the failed attempt left allocated is removed or counted at the next open.
+            if error.code == .noSpace {
+                allocatedBytes -= size
+                throw .capacityExceeded(neededBytes: size, availableBytes: 0)
+            }
+            degrade(error)
+            throw .disk(error)
+        }
+    }
+
+    private func createSegmentFile(_ header: SegmentHeader, byteCount: UInt64)
+        async throws(DiskError) -> FileID
+    {
+        let name = StoreFiles.segment(header.segment)
+        let file = try await disk.open(name, .createNew)
+        do throws(DiskError) {
+            try await disk.allocate(file, byteCount: byteCount)
+            try await disk.writeBytes(
+                file, at: 0,
+                header.encode(key: SegmentHeader.sealKey(secret: superblock.secret)))
+            try await disk.flush(file)
+            try await disk.flushDirectory(StoreFiles.segments)
+            return file
+        } catch {
+            await disk.close(file)
+            if error.code == .noSpace { try await disk.unlink(name) }
+            throw error
+        }
+    }
+
+    /// Gives the unwritten tail of the current segment back (PRODUCT D5). A failure costs space,
+    /// not truth, so it is not an error: the next open tries again.
+    func closeCurrentSegment() async {
+        guard let segment = current else { return }
+        current = nil
+        let size = segment.handle.header.segmentBytes
+        guard segment.tail < size else { return }
+        do throws(DiskError) {
+            try await disk.truncate(segment.handle.file, byteCount: segment.tail)
+            allocatedBytes -= size - segment.tail
+        } catch {}
+    }
+}

@@ -1,0 +1,131 @@
+// The log: one single-threaded state machine on an executor of its own (PRODUCT D9). Puts reserve
+// places and write to them from any thread; what makes them true is a commit record, written and
+// flushed here, one group at a time.
+//
+// Invariants of the core:
+//  L1  A record is named by a commit only after every one of its writes was seen to complete.
+//  L2  A caller is told "durable" only after a flush, issued after the group's last completion, has
+//      succeeded on every file that the group touched.
+//  L3  Nothing is published to the index before L2 holds for it; removals of a group are published
+//      before its puts, in commit order.
+//  L4  A segment takes records only after its header, its length and its name were flushed.
+//  L5  After a failed write or flush the log is degraded: no later group is written (CONTRACT O-4).
+//  L6  Files never exceed the capacity by more than the metadata slack: checkpoint and heat table,
+//      and the small segments in which a full store still takes removals and commit records.
+
+import BlockIO
+import ChunkFormat
+import Primitives
+
+public actor SegmentLog {
+    public nonisolated let disk: any Disk
+    public nonisolated let segments = SegmentTable()
+    public nonisolated let superblock: Superblock
+    nonisolated let environment: LogEnvironment
+    nonisolated let options: LogOptions
+
+    public nonisolated var unownedExecutor: UnownedSerialExecutor {
+        // SAFETY: the environment holds the executor as long as the actor lives.
+        unsafe environment.executor.asUnownedSerialExecutor()
+    }
+
+    var superblockFile: FileID
+    var journals: [JournalWriter]
+    var current: OpenSegment?
+    var segmentLock = AsyncLock()
+    var nextSegment: UInt32
+    var nextUse: UInt64
+    var nextWriteSequence: WriteSequence
+    var nextCommit: UInt64
+    /// The last commit that a later one builds on.
+    var lastCommit: UInt64
+    var syncedCommit: UInt64
+    var markTurn: UInt64
+    var markTask: Task<Void, Never>?
+    /// Torn records that the next commit declares given up.
+    var dropped: [CommitMember]
+    var queue: [QueuedOperation] = []
+    var isCommitting = false
+    var degradedReason: String?
+    var isClosed = false
+    var chains: [SegmentID: CheckpointSegment] = [:]
+    var checkpointGeneration: UInt64
+    var checkpointedCommit: UInt64
+    var allocatedBytes: UInt64
+    /// Bytes of checkpoint and heat table on disk.
+    var snapshotBytes: UInt64
+    var counters = LogCounters()
+
+    init(
+        disk: any Disk, environment: LogEnvironment, options: LogOptions, superblock: Superblock,
+        superblockFile: FileID, journals: [JournalWriter], start: LogStart
+    ) {
+        self.disk = disk
+        self.environment = environment
+        self.options = options
+        self.superblock = superblock
+        self.superblockFile = superblockFile
+        self.journals = journals
+        nextSegment = start.nextSegment
+        nextUse = start.nextUse
+        nextWriteSequence = start.nextWriteSequence
+        nextCommit = start.nextCommit
+        lastCommit = start.lastCommit
+        syncedCommit = start.syncedCommit
+        markTurn = start.markTurn
+        dropped = start.dropped
+        checkpointGeneration = start.checkpointGeneration
+        checkpointedCommit = start.checkpointedCommit
+        allocatedBytes = start.allocatedBytes
+        snapshotBytes = start.snapshotBytes
+        for (handle, chain) in start.segments {
+            segments.insert(handle)
+            chains[handle.id] = chain
+        }
+    }
+
+    nonisolated var unit: UInt64 { UInt64(superblock.alignmentUnit) }
+
+    /// The largest record a segment of this store can hold.
+    public nonisolated var recordBytesMax: UInt64 { superblock.segmentBytes - 4 * unit }
+
+    public nonisolated var reader: RecordReader { RecordReader(disk: disk, segments: segments) }
+
+    public var statistics: LogCounters {
+        var result = counters
+        result.allocatedBytes = allocatedBytes + snapshotBytes
+        result.capacityBytes = superblock.capacityBytes
+        result.segmentCount = segments.all.count
+        return result
+    }
+
+    func requireWritable() throws(LogError) {
+        if isClosed { throw .closed }
+        if let degradedReason { throw .degraded(reason: degradedReason) }
+    }
+
+    /// A put's write failed: its range is uncertain for ever, and so is the device (L5).
+    public func reportWriteFailure(_ error: DiskError) { degrade(error) }
+
+    /// L5. The first reason stays.
+    func degrade(_ error: any Error) {
+        if degradedReason == nil { degradedReason = "\(error)" }
+    }
+}
+
+/// What recovery, or creation, hands to a log that begins.
+struct LogStart {
+    var nextSegment: UInt32 = 0
+    var nextUse: UInt64 = 1
+    var nextWriteSequence = WriteSequence(1)
+    var nextCommit: UInt64 = 1
+    var lastCommit: UInt64 = 0
+    var syncedCommit: UInt64 = 0
+    var markTurn: UInt64 = 0
+    var dropped: [CommitMember] = []
+    var checkpointGeneration: UInt64 = 0
+    var checkpointedCommit: UInt64 = 0
+    var allocatedBytes: UInt64 = 0
+    var snapshotBytes: UInt64 = 0
+    var segments: [(SegmentHandle, CheckpointSegment)] = []
+}

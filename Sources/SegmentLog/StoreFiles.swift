@@ -1,0 +1,49 @@
+// The store's directory (PRODUCT D12a, format-spec 01). Every name is made here, from numbers.
+
+import BlockIO
+import ChunkFormat
+import Primitives
+
+public enum StoreFiles {
+    public static let superblock = "superblock"
+    public static let superblockDraft = "superblock.new"
+    public static let journals = ["journal-0", "journal-1"]
+    public static let journalDrafts = ["journal-0.new", "journal-1.new"]
+    public static let checkpoint = "checkpoint"
+    public static let checkpointDraft = "checkpoint.new"
+    public static let heat = "heat"
+    public static let heatDraft = "heat.new"
+    public static let segments = "segments"
+
+    public static func segment(_ id: SegmentID) -> String { "\(segments)/\(id)" }
+
+    /// The number in a segment's file name; `nil` for a name that is not ours.
+    public static func segmentID(fileName: String) -> SegmentID? {
+        guard fileName.utf8.count >= 8, let raw = UInt32(fileName),
+            SegmentID(raw).description == fileName
+        else { return nil }
+        return SegmentID(raw)
+    }
+}
+
+/// Reads and writes of small structures: through a buffer of the disk's, as plain bytes.
+extension Disk {
+    /// `byteCount` bytes from `offset`, or fewer at the file's end. Both are multiples of U.
+    public func readBytes(_ file: FileID, at offset: UInt64, byteCount: Int)
+        async throws(DiskError) -> [UInt8]
+    {
+        let buffer = makeBuffer(byteCount: aligned(byteCount, to: traits.alignment))
+        let count = try await read(file, at: offset, into: buffer.slice)
+        return unsafe buffer.withBytes { unsafe Array($0.prefix(min(count, byteCount))) }
+    }
+
+    /// Writes whole units. *Durability:* none before a flush.
+    public func writeBytes(_ file: FileID, at offset: UInt64, _ bytes: [UInt8])
+        async throws(DiskError)
+    {
+        var buffer = makeBuffer(byteCount: bytes.count)
+        unsafe buffer.withMutableBytes { unsafe $0.copyBytes(from: bytes) }
+        try await write(
+            file, at: offset, from: buffer.slice.slice(offset: 0, byteCount: bytes.count))
+    }
+}

@@ -1,0 +1,47 @@
+// The inspection shell: looks into a store through the log's own reading code, without opening the
+// engine. It takes no lock and changes no byte of the store, so it works on one that is open
+// elsewhere, that is a copy, or that is damaged.
+//
+// The shape is `chunkdb PATH VERB …`; `CommandLineShape` turns it into what the argument parser
+// reads. A verb is one file in Verbs/: a `ShellVerb` listed below, and nothing else knows it.
+
+import ArgumentParser
+import Glibc
+
+@main
+struct Chunkdb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chunkdb",
+        abstract: "Looks into a ChunkDB store: read-only, lock-free, also on damaged ones.",
+        usage: """
+            chunkdb PATH VERB [options]
+            chunkdb VERB PATH [options]
+            """,
+        discussion: """
+            PATH is the store's directory (write ./info for a store that is named like a verb).
+            Every verb takes --json and then prints one object, errors included.
+
+            Exit codes: 0 fine, 1 damage found, 2 usage, 3 cannot open the store,
+            4 no such key, variant or namespace, 5 cannot write the file.
+            """,
+        version: "chunkdb 0",
+        subcommands: verbs)
+
+    /// In the order of the help.
+    static let verbs: [any ParsableCommand.Type] = [
+        InfoVerb.self, LsVerb.self, ShowVerb.self, VerifyVerb.self, ExportVerb.self,
+        DemoVerb.self,
+    ]
+
+    static func main() {
+        let words = Array(CommandLine.arguments.dropFirst())
+        Glibc.exit(Shell(console: .standard()).run(words).rawValue)
+    }
+}
+
+/// A verb that prints on a console and ends with an exit code.
+protocol ShellVerb: ParsableCommand {
+    /// Whether the answer, or the reason there is none, is to be JSON.
+    var wantsJSON: Bool { get }
+    func run(on console: Console) throws(ShellError) -> ShellExit
+}

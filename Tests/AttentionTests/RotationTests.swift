@@ -1,0 +1,91 @@
+// Rotations: a key moved from p to q is the key made at q.
+
+import KVModel
+import Primitives
+import Testing
+
+@testable import Attention
+
+@Suite("Rotation")
+struct RotationTests {
+    static let schemes: [RotaryEmbedding] = [
+        RotaryEmbedding(base: 10_000, dimension: 8),
+        RotaryEmbedding(base: 10_000, dimension: 8, pairing: .interleaved),
+        RotaryEmbedding(base: 500_000, dimension: 4),
+        RotaryEmbedding(base: 10_000, dimension: 6, pairing: .interleaved),
+        RotaryEmbedding(base: 10_000, dimension: 8, scaling: .linear(factor: 4)),
+        RotaryEmbedding(
+            base: 500_000, dimension: 8,
+            scaling: .llama3(
+                factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4,
+                originalPositionCount: 64)),
+    ]
+
+    @Test("realign(p → q) of fresh keys at p are fresh keys at q", arguments: schemes)
+    func realignment(rotary: RotaryEmbedding) throws {
+        var shape = ModelConfiguration.tiny
+        shape.rotary = rotary
+        shape.positionCount = 1 << 20
+        let model = try randomModel(shape)
+        let tokens = randomTokens(7, shape)
+        var generator = SeededGenerator(seed: 5)
+        for _ in 0..<12 {
+            let old = Int.random(in: 0..<100_000, using: &generator)
+            let new = Int.random(in: 0..<100_000, using: &generator)
+            var moved = try model.prefill(tokens, basePosition: old).cache.planes
+            let fresh = try model.prefill(tokens, basePosition: new).cache.planes
+            moved.realign(from: old, to: new, rotary: rotary)
+            for layer in 0..<3 {
+                // All layers: attention inside the chunk depends on distances only.
+                #expect(
+                    relativeError(moved.layers[layer].keys, fresh.layers[layer].keys) < 1e-4,
+                    "\(old) to \(new), layer \(layer)")
+            }
+            #expect(moved.layers[0].values == fresh.layers[0].values)
+        }
+    }
+
+    @Test("there and back; nowhere")
+    func inverse() throws {
+        let planes = try randomModel().prefill(randomTokens(5, .tiny)).cache.planes
+        var moved = planes
+        moved.realign(from: 3, to: 3, rotary: ModelConfiguration.tiny.rotary)
+        #expect(moved == planes)
+        moved.realign(from: 0, to: 200, rotary: ModelConfiguration.tiny.rotary)
+        #expect(moved.layers[1].keys != planes.layers[1].keys)
+        moved.realign(from: 200, to: 0, rotary: ModelConfiguration.tiny.rotary)
+        #expect(relativeError(moved.layers[1].keys, planes.layers[1].keys) < 1e-6)
+        #expect(moved.layers[1].values == planes.layers[1].values)
+    }
+
+    @Test("components beyond the rotary dimension stay as they are")
+    func partial() {
+        let geometry = LayerGeometry(kvHeadCount: 2, headDimension: 6)
+        let rotary = RotaryEmbedding(base: 100, dimension: 4)
+        let before = (0..<12).map(Float.init)
+        var keys = before
+        realign(&keys, geometry: geometry, rotary: rotary, from: 0, to: 1)
+        #expect(keys[4..<6] == before[4..<6] && keys[10...] == before[10...])
+        #expect(zip(keys[0..<4], before[0..<4]).allSatisfy { $0 != $1 })
+    }
+
+    @Test("frequencies, by hand")
+    func frequencies() {
+        let plain = RotaryFrequencies(RotaryEmbedding(base: 100, dimension: 4)).radians
+        #expect(plain == [1, 0.1])
+        let linear = RotaryFrequencies(
+            RotaryEmbedding(base: 100, dimension: 4, scaling: .linear(factor: 2)))
+        #expect(linear.radians == [0.5, 0.05])
+        // 640 positions are 101.9 turns of the first pair, 10.2 of the second, 1.02 of the third.
+        let llama = RotaryFrequencies(
+            RotaryEmbedding(
+                base: 1_000, dimension: 6,
+                scaling: .llama3(
+                    factor: 8, lowFrequencyFactor: 2, highFrequencyFactor: 50,
+                    originalPositionCount: 640))
+        ).radians
+        #expect(llama[0] == 1)
+        #expect(llama[1] < 0.1 && llama[1] > 0.0125)
+        #expect((llama[2] - 0.01 / 8).magnitude < 1e-12)
+    }
+}

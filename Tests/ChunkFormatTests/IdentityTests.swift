@@ -1,0 +1,88 @@
+import ChunkFormat
+import KVModel
+import Primitives
+import Testing
+
+/// Expected values were computed by an independent program from format-spec alone (hashlib, hmac).
+@Suite struct IdentityTests {
+    let binding = ModelBinding(
+        name: "any", weightsDigest: [UInt8](repeating: 0xC3, count: 32),
+        layers: [LayerGeometry](
+            repeating: LayerGeometry(kvHeadCount: 2, headDimension: 4), count: 2),
+        elementType: .float32,
+        rotary: RotaryEmbedding(
+            base: 500_000, dimension: 4,
+            scaling: .llama3(
+                factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4,
+                originalPositionCount: 8_192)))
+    let keyA = "853d5bda1471fd6482ca13460f1fe92ee8a005facbb038dc0e303e2c18caffc0"
+
+    @Test("IDY-2 the binding digest, to which name and calibration do not belong")
+    func bindingDigest() {
+        let expected = "e6c8af0c89bec587836f459be0fe27deb315c6da5cf2d1290237ea0e82b7757a"
+        #expect(hexadecimal(binding.digest) == expected)
+        var other = binding
+        other.name = "another"
+        other.calibration = BlendCalibration(checkLayer: 1, tensor: .values)
+        #expect(other.digest == binding.digest)
+    }
+
+    @Test("IDY-3 chunk keys, standalone and chained")
+    func chunkKeys() {
+        let first = ChunkKey(tokens: [101, 7, 70_000], binding: binding)
+        #expect(first.description == keyA)
+        let chained = ChunkKey(
+            tokens: [5, 6, 7, 8], binding: binding,
+            identity: ChunkIdentity(
+                domain: .prefixChained, parent: first, adapter: "lora-é", extras: [[], [1, 2]]))
+        #expect(
+            chained.description
+                == "b4564b96f6baac4348249a9934dc704888632b6c2585c9214706fe4286f63a31")
+    }
+
+    @Test("IDY-4 variant ids: 0 alone, else the front of the identity")
+    func variants() {
+        #expect(PrefixContext.standalone.variantID == VariantID(0))
+        let context = PrefixContext(prefix: [ChunkKey(hexadecimal: keyA)!], basePosition: 3)
+        #expect(context.variantID.description == "8088de285611231d")
+    }
+
+    @Test("IDY-1 the encoding is typed and length-prefixed")
+    func encoding() {
+        var hasher = IdentityHasher(domain: "d")
+        hasher.append(number: 258)
+        hasher.append(tokens: [0x0403_0201])
+        let bytes: [UInt8] =
+            [1, 0, 0, 0, 0, 0, 0, 0, 1, 0x64] + [3, 0, 0, 0, 0, 0, 0, 0, 8]
+            + [0, 0, 0, 0, 0, 0, 1, 2] + [4, 0, 0, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]
+        #expect(hasher.finalize() == sha256(bytes))
+    }
+
+    @Test("IDY-5 keys compare as bytes")
+    func order() {
+        let low = ChunkKey(bytes: [0x01] + [UInt8](repeating: 0xFF, count: 31))!
+        let high = ChunkKey(bytes: [0x02] + [UInt8](repeating: 0, count: 31))!
+        #expect(low < high)
+        #expect(VariantID(2) < VariantID(1 << 40))
+    }
+
+    @Test("FMT-7 FMT-8 a seal is HMAC-SHA-256, cut, under a key made from label and salt")
+    func seals() {
+        let secret = Array(UInt8(0x20)...0x3F)
+        let salt = Array(UInt8(0x60)...0x7F)
+        let key = SealKey(secret: secret, label: "segment use", salt: salt)
+        let seal = key.seal(
+            location: bigEndianBytes(7) + bigEndianBytes(8_192), bytes: Array("abc".utf8))
+        #expect(seal.description == "9b7cc5e3c8d308f5e61937fefa81f133")
+    }
+
+    @Test("FMT-9 a digest slot is XXH3-128 in its canonical order")
+    func digests() {
+        // The published value of the empty input, seed 0.
+        #expect(
+            Digest128(hashing: [UInt8]()).description == "99aa06d3014798d86001c324468d497f")
+        var writer = FieldWriter(byteCount: 16)
+        writer.put(at: 0, bigEndianBytes(0x99aa_06d3_0147_98d8))
+        #expect(writer.bytes.prefix(2) == [0x99, 0xaa])
+    }
+}
