@@ -51,6 +51,7 @@ let package = Package(
             name: "ChunkDB",
             dependencies: [
                 "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: houseRules),
         .target(
@@ -111,6 +112,10 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["Snapshots"], swiftSettings: testRules),
+        .testTarget(
+            name: "AttentionFeedTests",
+            dependencies: ["AttentionFeed", "Attention", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
         .testTarget(name: "HouseTests", exclude: ["unsafe-ledger.txt"], swiftSettings: testRules),
     ],
     swiftLanguageModes: [.v6]

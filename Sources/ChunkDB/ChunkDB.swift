@@ -29,20 +29,15 @@ import Synchronization
 
 public final class ChunkDB: Sendable {
     let core: StoreCore
-    private let ownedThread: CoreThread?
     /// What opening found and did.
     public let recovery: RecoveryReport
 
-    private init(core: StoreCore, thread: CoreThread?, recovery: RecoveryReport) {
+    private init(core: StoreCore, recovery: RecoveryReport) {
         self.core = core
-        ownedThread = thread
         self.recovery = recovery
     }
 
-    deinit {
-        core.forgetNamespaces()
-        ownedThread?.finish()
-    }
+    deinit { core.forgetNamespaces() }
 
     /// Opens the store in a directory, or makes one there.
     ///
@@ -60,16 +55,20 @@ public final class ChunkDB: Sendable {
         } catch {
             throw .log(.disk(error))
         }
+        // The thread ends with the last user of the log: a call after `close` is refused on it.
         let thread = CoreThread(name: "chunkdb-core")
         let environment = LogEnvironment(
-            executor: thread, clock: SystemClock(), entropy: SystemEntropy())
+            executor: thread, clock: SystemClock(), entropy: SystemEntropy(),
+            keeper: ThreadKeeper(thread))
         do throws(StoreError) {
-            return try await open(
-                on: disk, options: options, environment: environment, thread: thread)
+            return try await open(on: disk, options: options, environment: environment)
         } catch {
             await disk.shutdown()
-            thread.finish()
-            throw error
+            switch error {
+            case .log(.notAStore): throw .log(.notAStore(directory: directory))
+            case .log(.alreadyExists): throw .log(.alreadyExists(directory: directory))
+            default: throw error
+            }
         }
     }
 
@@ -77,12 +76,10 @@ public final class ChunkDB: Sendable {
     public static func open(
         on disk: any Disk, options: StoreOptions, environment: LogEnvironment
     ) async throws(StoreError) -> ChunkDB {
-        try await open(on: disk, options: options, environment: environment, thread: nil)
-    }
-
-    private static func open(
-        on disk: any Disk, options: StoreOptions, environment: LogEnvironment, thread: CoreThread?
-    ) async throws(StoreError) -> ChunkDB {
+        guard PayloadRecord.digestBlockShiftRange.contains(options.digestBlockShift) else {
+            throw .log(
+                .unsupported("digest blocks of 2^\(options.digestBlockShift) bytes; 12 to 20"))
+        }
         do throws(LogError) {
             let logOptions = try await logOptions(options, disk)
             if options.createsIfMissing, try await !hasStore(disk) {
@@ -94,8 +91,11 @@ public final class ChunkDB: Sendable {
                 environment: environment)
             let core = StoreCore(
                 log: log, environment: environment, options: options, heat: contents.heat)
-            IndexRebuild.run(contents, into: core)
-            return ChunkDB(core: core, thread: thread, recovery: contents.report)
+            var report = contents.report
+            report.damages += IndexRebuild.run(contents, into: core)
+            core.isDamaged.store(!report.damages.isEmpty, ordering: .relaxed)
+            core.log(report)
+            return ChunkDB(core: core, recovery: report)
         } catch {
             throw .log(error)
         }
@@ -125,14 +125,15 @@ public final class ChunkDB: Sendable {
         }
     }
 
-    /// Writes a checkpoint, so that the next open is quick, and lets go of everything. Idempotent.
+    /// Waits for calls that began before, writes a checkpoint, so that the next open is quick, and
+    /// lets go of everything. Calls that begin later throw `.closed`. Idempotent.
     /// *Durability:* what was acknowledged stays so, with or without this call.
     public func close() async {
-        // A checkpoint that cannot be written costs time at the next open, nothing else.
-        try? await core.log.checkpoint { [core] in core.snapshot() }
+        if core.isClosed.exchange(true, ordering: .relaxed) { return }
+        await core.gate.close()
+        if !core.isDamaged.load(ordering: .relaxed) { await core.checkpointOrReport() }
         await core.log.close()
         core.forgetNamespaces()
-        ownedThread?.finish()
     }
 
     // MARK: Namespaces
@@ -147,8 +148,11 @@ public final class ChunkDB: Sendable {
         guard (1...NamespaceDescription.nameBytesMax).contains(name.utf8.count) else {
             throw .invalidName(name)
         }
+        try core.gate.enter()
+        defer { core.gate.leave() }
         do throws(ModelBindingError) {
             try binding.validate()
+            try binding.requireStorable()
         } catch {
             throw .modelBinding(error)
         }
@@ -206,6 +210,8 @@ public final class ChunkDB: Sendable {
 
     /// Writes a checkpoint of the index now. *Durability:* durable when this returns.
     public func checkpoint() async throws(StoreError) {
+        try core.gate.enter()
+        defer { core.gate.leave() }
         do throws(LogError) {
             try await core.log.checkpoint { [core] in core.snapshot() }
         } catch {

@@ -52,6 +52,9 @@ public struct ChunkWriter: ~Copyable {
     public mutating func append(layer: Int, keys: [UInt8], values: [UInt8])
         async throws(StoreError)
     {
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        try requireSound()
         try requireShape(layer: layer, keyBytes: keys.count, valueBytes: values.count)
         try await append(layer, .keys, keys)
         try await append(layer, .values, values)
@@ -63,10 +66,15 @@ public struct ChunkWriter: ~Copyable {
     public mutating func append(
         layer: Int, keys: consuming AlignedBuffer, values: consuming AlignedBuffer
     ) async throws(StoreError) {
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        try requireSound()
         let padded = paddedBytes(layer: layer)
         try requireShape(
             layer: layer, keyBytes: keys.byteCount, valueBytes: values.byteCount,
             expected: padded)
+        try requireAlignment(keys)
+        try requireAlignment(values)
         try requireZeroPadding(keys, "keys of layer \(layer)")
         try requireZeroPadding(values, "values of layer \(layer)")
         flushStaging()
@@ -80,6 +88,10 @@ public struct ChunkWriter: ~Copyable {
     public consuming func commit(recompute: RecomputeMetadata? = nil)
         async throws(StoreError) -> CommitOutcome
     {
+        let core = core
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        try requireSound()
         guard nextLayer == namespace.binding.layerCount else {
             throw .shape(
                 what: "layers put", expected: "\(namespace.binding.layerCount)",
@@ -100,7 +112,8 @@ public struct ChunkWriter: ~Copyable {
         do throws(LogError) {
             let outcome = try await namespace.core.log.commit(
                 members, admit: { namespace.admit(indexKey) },
-                publish: { namespace.publish(entry) })
+                publish: { namespace.publish(entry) },
+                withdraw: { namespace.withdraw(indexKey) })
             namespace.core.count { $0.putCount += 1 }
             await namespace.core.checkpointIfDue()
             return outcome
@@ -118,6 +131,22 @@ extension ChunkWriter {
         return aligned(
             namespace.binding.rowBytes(layer: layer) * tokens.count,
             to: Int(namespace.core.log.superblock.alignmentUnit))
+    }
+
+    private var core: StoreCore { namespace.core }
+
+    /// After a failed write nothing of this put can become true.
+    private func requireSound() throws(StoreError) {
+        if let error = writes.error { throw .log(.disk(error)) }
+    }
+
+    private func requireAlignment(_ buffer: borrowing AlignedBuffer) throws(StoreError) {
+        let unit = UInt(core.log.superblock.alignmentUnit)
+        guard buffer.slice.address.isMultiple(of: unit) else {
+            throw .shape(
+                what: "address of a buffer", expected: "a multiple of \(unit)",
+                found: "\(buffer.slice.address)")
+        }
     }
 
     private func requireShape(
@@ -162,6 +191,13 @@ extension ChunkWriter {
                 what: "prefix of the recompute metadata",
                 expected: "\(context.prefix.count) keys, as the put was begun with",
                 found: "\(recompute.prefix.count) others")
+        }
+        for share in recompute.prefix {
+            guard (0...Int(UInt32.max)).contains(share.tokenCount) else {
+                throw .shape(
+                    what: "tokens of a prefix chunk", expected: "a count",
+                    found: "\(share.tokenCount)")
+            }
         }
         for (what, count) in [
             ("token scores", recompute.tokenScores.count),

@@ -9,7 +9,13 @@ final class HeatTable: Sendable {
     // A read of a chunk takes milliseconds, this lock a few nanoseconds.
     private let rows: Mutex<[HeatRow]>
 
-    init(rows: [HeatRow]) { self.rows = Mutex(rows) }
+    /// Rows that came with the checkpoint; ordinals beyond them mean nothing (HEA-4).
+    private let adoptableCount: Int
+
+    init(rows: [HeatRow]) {
+        adoptableCount = rows.count
+        self.rows = Mutex(rows)
+    }
 
     /// The row for a new entry.
     func addRow() -> UInt32 {
@@ -21,7 +27,7 @@ final class HeatTable: Sendable {
 
     /// The row of an entry that a checkpoint knew, if its heat came along.
     func adopt(_ ordinal: UInt32) -> UInt32 {
-        rows.withLock { Int(ordinal) < $0.count } ? ordinal : addRow()
+        Int(ordinal) < adoptableCount ? ordinal : addRow()
     }
 
     func touch(_ ordinal: UInt32, seconds: UInt32) {

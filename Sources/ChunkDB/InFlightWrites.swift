@@ -25,6 +25,9 @@ final class InFlightWrites: Sendable {
             })
     }
 
+    /// The first write error so far.
+    var error: DiskError? { state.withLock { $0.error } }
+
     private func finish(_ result: Result<Int, DiskError>) {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
             state.count -= 1

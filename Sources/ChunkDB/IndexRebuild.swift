@@ -13,7 +13,9 @@ final class CreatedNamespace: Sendable {
 }
 
 enum IndexRebuild {
-    static func run(_ contents: RecoveredContents, into core: StoreCore) {
+    /// Returns what could not be brought back: entries whose namespace nobody knows.
+    static func run(_ contents: RecoveredContents, into core: StoreCore) -> [RecoveryReport.Damage]
+    {
         let descriptions = contents.namespaces.compactMap { operation in
             if case .create(let description) = operation { description } else { nil }
         }
@@ -36,6 +38,14 @@ enum IndexRebuild {
                 core.namespace(tombstone.namespace)?.unpublish(tombstone.key, tombstone.variant)
             case .put(let entry, _): core.namespace(entry.namespace)?.publish(entry)
             }
+        }
+        let orphans = Set(
+            (contents.checkpointEntries + contents.steps.compactMap(\.entry)).map(\.namespace))
+        return orphans.sorted().compactMap { id in
+            if core.namespace(id) != nil || dropped.contains(id) { return nil }
+            return RecoveryReport.Damage(
+                file: StoreFiles.journals[0], offset: 0,
+                reason: "NSP-10: namespace \(id) has records and no description")
         }
     }
 
@@ -63,6 +73,10 @@ enum IndexRebuild {
 }
 
 extension ReplayStep {
+    var entry: CheckpointEntry? {
+        if case .put(let entry, _) = self { entry } else { nil }
+    }
+
     var namespaceOperation: NamespaceOperation? {
         if case .namespace(let operation) = self { operation } else { nil }
     }

@@ -70,6 +70,8 @@ extension Namespace {
                 what: "layers", expected: "within 0..<\(binding.layerCount)", found: "\(layers)")
         }
         guard let entry = contains(key, variant: variant) else { return nil }
+        try core.gate.enter()
+        defer { core.gate.leave() }
         let root = try await open(entry, entry.location, headerBytes: entry.headerBytes)
         try require(root, entry, root.record.recordIndex == 0, "recordIndex", "0")
         var records = [root]
@@ -86,6 +88,10 @@ extension Namespace {
             let handle = try handle(of: opened, entry)
             for row in opened.record.extents where layers.contains(Int(row.layer)) {
                 guard row.kind == .keys || row.kind == .values else { continue }
+                // Bytes under a codec are not rows (EXT-6).
+                guard row.codec == 0 else {
+                    throw .log(.unsupported("codec \(row.codec), in layer \(row.layer) of \(key)"))
+                }
                 extents.append(LocatedExtent(row: row, opened: opened, handle: handle))
             }
         }

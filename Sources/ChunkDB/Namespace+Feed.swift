@@ -8,9 +8,39 @@ extension Namespace {
     /// The disk that located extents are read from.
     public var disk: any Disk { core.disk }
 
-    /// Counts bytes that a feed verified.
-    public var countVerified: @Sendable (Int) -> Void {
-        { [core] byteCount in core.count { $0.verifiedBytes += UInt64(byteCount) } }
+    /// Counts bytes that a feed hands over (CONTRACT G-2).
+    public func countFed(_ byteCount: Int, _ verification: Verification) {
+        core.count { counters in
+            switch verification {
+            case .verified: counters.verifiedBytes += UInt64(byteCount)
+            case .unverified: counters.unverifiedBytes += UInt64(byteCount)
+            }
+        }
+    }
+
+    /// Counts a layer that did not verify.
+    public func countDamage() { core.count { $0.damageCount += 1 } }
+
+    /// Counts a read of a chunk in the heat table.
+    public func countUse(of entry: ChunkEntry) {
+        core.heat.touch(
+            entry.ordinal,
+            seconds: UInt32(
+                clamping: core.environment.clock.wallSeconds
+                    &- core.log.superblock.createdSeconds))
+    }
+
+    /// Starts reads in order, unless the store was closed: then `nil`.
+    public func startReads(_ reads: [(file: FileID, offset: UInt64, slice: IOSlice)])
+        -> [PendingRead]?
+    {
+        do throws(StoreError) {
+            try core.gate.enter()
+        } catch {
+            return nil
+        }
+        defer { core.gate.leave() }
+        return core.disk.startReads(reads)
     }
 }
 

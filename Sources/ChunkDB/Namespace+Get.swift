@@ -34,6 +34,8 @@ extension Namespace {
         _ key: ChunkKey, variant: VariantID = .standalone, layers: Range<Int>? = nil,
         tokens: Range<Int>? = nil, verification: Verification = .verified
     ) async throws(StoreError) -> ChunkData? {
+        try core.gate.enter()
+        defer { core.gate.leave() }
         guard let chunk = try await locate(key, variant: variant, layers: layers) else {
             return nil
         }

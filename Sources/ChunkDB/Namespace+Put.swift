@@ -12,6 +12,8 @@ extension Namespace {
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
         domain: HashDomain = .standalone, pinned: Bool = false
     ) async throws(StoreError) -> ChunkWriter {
+        try core.gate.enter()
+        defer { core.gate.leave() }
         guard !tokens.isEmpty, tokens.count <= PayloadRecord.tokenCountMax else {
             throw .shape(
                 what: "token count", expected: "1 to \(PayloadRecord.tokenCountMax)",
@@ -29,7 +31,7 @@ extension Namespace {
             binding: binding, tokenCount: tokens.count, prefixCount: context.prefix.count,
             unit: Int(log.superblock.alignmentUnit),
             digestBlockBytes: 1 << Int(core.options.digestBlockShift),
-            recordBytesMax: log.recordBytesMax)
+            recordBytesMax: log.recordBytesMax, recordCountMax: log.recordCountMax)
         do throws(LogError) {
             let reservations = try await log.reserve(plan.records.map(\.recordBytes))
             return ChunkWriter(

@@ -77,6 +77,8 @@ public final class Namespace: Sendable {
     /// Forgets one variant, or all variants of the chunk. Removing what is not there is no error.
     /// *Durability:* durable when this returns: it does not come back (CONTRACT D-1).
     public func remove(_ key: ChunkKey, variant: VariantID? = nil) async throws(StoreError) {
+        try core.gate.enter()
+        defer { core.gate.leave() }
         do throws(LogError) {
             try await core.log.remove(id, key, variant) { [self] in
                 unpublish(key, variant)
@@ -93,6 +95,9 @@ public final class Namespace: Sendable {
     func admit(_ key: IndexKey) -> Bool {
         index.lookup(key) == nil && committing.withLock { $0.insert(key).inserted }
     }
+
+    /// The put that was admitted failed: the key is free again.
+    func withdraw(_ key: IndexKey) { committing.withLock { _ = $0.remove(key) } }
 
     func publish(_ entry: CheckpointEntry) {
         let key = IndexKey(entry.key, entry.variant)

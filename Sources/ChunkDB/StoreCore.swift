@@ -4,6 +4,7 @@ import BSkiplist
 import BlockIO
 import ChunkFormat
 import KVModel
+import Logging
 import Primitives
 import SegmentLog
 import Synchronization
@@ -20,6 +21,8 @@ public struct StoreCounters: Sendable, Equatable {
     /// Bytes handed over unverified, because the caller said so (CONTRACT G-2).
     public var unverifiedBytes: UInt64 = 0
     public var damageCount: UInt64 = 0
+    /// Checkpoints that could not be written; the log alone is enough, opening takes longer.
+    public var failedCheckpointCount: UInt64 = 0
     public init() {}
 }
 
@@ -33,9 +36,14 @@ final class StoreCore: Sendable {
     let records: RecordCache
     let staging: StagingPool
     let reader: RecordReader
+    let gate = CallGate()
+    /// Whether opening found damage. A checkpoint without what was not readable then would make it
+    /// lost for good, so none is written unasked (CONTRACT N-6).
+    let isDamaged = Atomic(false)
     private let namespaces = Mutex<[NamespaceID: Namespace]>([:])
     private let counters = Mutex(StoreCounters())
     private let isCheckpointing = Atomic(false)
+    let isClosed = Atomic(false)
 
     init(log: SegmentLog, environment: LogEnvironment, options: StoreOptions, heat: [HeatRow]) {
         self.log = log
@@ -100,10 +108,34 @@ final class StoreCore: Sendable {
     }
 
     func checkpointIfDue() async {
-        guard await log.isCheckpointDue else { return }
+        guard !isDamaged.load(ordering: .relaxed), await log.isCheckpointDue else { return }
         guard !isCheckpointing.exchange(true, ordering: .relaxed) else { return }
-        // A checkpoint that fails costs time at the next open, nothing else.
-        try? await log.checkpoint { self.snapshot() }
+        await checkpointOrReport()
         isCheckpointing.store(false, ordering: .relaxed)
+    }
+
+    /// A checkpoint that fails costs time at the next open, nothing else; it is counted and logged.
+    func checkpointOrReport() async {
+        do throws(LogError) {
+            try await log.checkpoint { self.snapshot() }
+        } catch {
+            count { $0.failedCheckpointCount += 1 }
+            options.logger.warning("no checkpoint: \(error)")
+        }
+    }
+
+    /// Tells the host what opening found.
+    func log(_ report: RecoveryReport) {
+        for damage in report.damages { options.logger.error("damage: \(damage)") }
+        if let reason = report.checkpointIgnored {
+            options.logger.notice("opened without a checkpoint: \(reason)")
+        }
+        if report.droppedRecordCount > 0 {
+            options.logger.notice("dropped \(report.droppedRecordCount) unacknowledged records")
+        }
+        for copy in report.repairedSuperblockCopies {
+            options.logger.warning("superblock copy \(copy) was written anew")
+        }
+        for note in disk.traits.notes { options.logger.notice("\(disk.traits.engine): \(note)") }
     }
 }

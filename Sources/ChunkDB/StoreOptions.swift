@@ -1,4 +1,5 @@
 import BlockIO
+import Logging
 import Primitives
 import SegmentLog
 
@@ -18,6 +19,9 @@ public struct StoreOptions: Sendable {
     /// Memory for opened record headers, so that a second read of a chunk needs no header read.
     public var headerCacheSize: ByteCount
     public var commitsPerCheckpoint: UInt64
+    /// Told what opening found and what failed in the background; silent by default. Messages hold
+    /// no payload, no tokens and no secrets.
+    public var logger = Logger(label: "chunkdb") { _ in SwiftLogNoOpLogHandler() }
 
     public init(
         capacity: ByteCount? = nil, segmentSize: ByteCount = .mebibytes(256),

@@ -21,10 +21,11 @@ struct VariantPlan: Sendable {
     /// What the metadata part may take; it is filled at commit.
     let metadataBytes: Int
 
-    /// *Throws:* `.recordTooLarge` when one layer alone exceeds a segment.
+    /// *Throws:* `.recordTooLarge` when one layer alone exceeds a segment, `.shape` when a header
+    /// or the number of records would exceed what a reader accepts.
     init(
         binding: ModelBinding, tokenCount: Int, prefixCount: Int, unit: Int,
-        digestBlockBytes: Int, recordBytesMax: UInt64
+        digestBlockBytes: Int, recordBytesMax: UInt64, recordCountMax: Int
     ) throws(StoreError) {
         metadataBytes = ChunkMetadata.byteCount(
             tokenCount: tokenCount, prefixCount: prefixCount, scoreCount: tokenCount,
@@ -57,6 +58,20 @@ struct VariantPlan: Sendable {
             bytes += layerBytes[layer]
         }
         ranges.append(first..<layerBytes.count)
+        guard headerMax <= UInt64(RecordPrefix.headerBytesMax),
+            metadataBytes <= PayloadRecord.metadataBytesMax
+        else {
+            throw .shape(
+                what: "header of a chunk",
+                expected:
+                    "at most \(ByteCount(UInt64(PayloadRecord.metadataBytesMax))) of metadata",
+                found: "\(ByteCount(headerMax)), for \(tokenCount) tokens")
+        }
+        guard ranges.count <= recordCountMax else {
+            throw .shape(
+                what: "records of a chunk", expected: "at most \(recordCountMax); larger segments",
+                found: "\(ranges.count)")
+        }
         let metadataBytes = self.metadataBytes
         records = ranges.enumerated().map { index, layers in
             Self.record(

@@ -22,12 +22,12 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     public let layerCount: Int
     /// The layers that are read, ascending.
     private let order: [Int]
-    private let disk: any Disk
+    /// The first item's; all belong to one store.
+    private let namespace: Namespace
     private let options: FeedOptions
     private let pool: SlabPool
     private let state: Mutex<State>
     private let layouts: [LayerLayout]
-    private let count: @Sendable (Int) -> Void
 
     private struct State {
         /// Positions in `order`.
@@ -64,7 +64,14 @@ public final class ChunkFeed: AsyncSequence, Sendable {
                     namespace: item.namespace.name, expected: first.namespace.binding.name,
                     found: item.namespace.binding.name)
             }
+            // A file's number means nothing on another store's disk.
+            guard item.namespace.disk === first.namespace.disk else {
+                throw .shape(
+                    what: "namespaces to feed from", expected: "of one store",
+                    found: "\(first.namespace.name) and \(item.namespace.name) of two")
+            }
             if let chunk = try await item.namespace.locate(item.key, variant: item.variant) {
+                item.namespace.countUse(of: chunk.entry)
                 chunks.append(chunk)
             } else {
                 misses.append(index)
@@ -84,10 +91,9 @@ public final class ChunkFeed: AsyncSequence, Sendable {
         self.options = options
         layerCount = namespace.binding.layerCount
         order = (0..<layerCount).filter { !options.skippedLayers.contains($0) }
-        disk = namespace.disk
-        count = namespace.countVerified
+        self.namespace = namespace
         layouts = (0..<layerCount).map { Self.layOut(chunks, layer: $0) }
-        pool = SlabPool(disk: disk, byteCount: layouts.map(\.byteCount).max() ?? 0)
+        pool = SlabPool(disk: namespace.disk, byteCount: layouts.map(\.byteCount).max() ?? 0)
         state = Mutex(State())
     }
 
@@ -98,7 +104,10 @@ public final class ChunkFeed: AsyncSequence, Sendable {
             defer { state.nextIndex += 1 }
             return (state.nextIndex, state.started.removeValue(forKey: state.nextIndex))
         }
-        guard let started else { return nil }
+        guard let started else {
+            if index < order.count { throw .log(.closed) }
+            return nil
+        }
         let layer = order[index]
         let layout = layouts[layer]
         // The reads of one more layer take the place of these; then these are verified meanwhile.
@@ -110,6 +119,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
         }
         if let failure {
             pool.give(started.slab)
+            if case .damaged = failure { namespace.countDamage() }
             throw failure
         }
         return FedLayer(
@@ -125,7 +135,8 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     private func prefetch() {
         while true {
             let index = state.withLock { state -> Int? in
-                let limit = state.nextIndex + Swift.max(options.layersAhead, 1)
+                let ahead = Swift.min(Swift.max(options.layersAhead, 1), order.count)
+                let limit = state.nextIndex + ahead
                 guard state.startedCount < Swift.min(limit, order.count) else { return nil }
                 defer { state.startedCount += 1 }
                 return state.startedCount
@@ -133,7 +144,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
             guard let index else { return }
             let layout = layouts[order[index]]
             let slab = pool.take()
-            let reads = disk.startReads(
+            let reads = namespace.startReads(
                 layout.runs.map { run in
                     let first = layout.extents[run.lowerBound]
                     let last = layout.extents[run.upperBound - 1]
@@ -144,6 +155,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
                             byteCount: last.offset + last.extent.paddedBytes - first.offset)
                     )
                 })
+            guard let reads else { return pool.give(slab) }
             state.withLock { $0.started[index] = StartedLayer(slab: slab, reads: reads) }
         }
     }
@@ -159,8 +171,8 @@ public final class ChunkFeed: AsyncSequence, Sendable {
             return .damaged(extents.first!.extent.truncated(found: found))
         case .success: break
         }
+        namespace.countFed(expected, options.verification)
         guard options.verification == .verified else { return nil }
-        count(expected)
         for (extent, _, offset) in extents {
             let damage = unsafe slab.buffer.withBytes { bytes in
                 // SAFETY: extents were laid out inside the slab.

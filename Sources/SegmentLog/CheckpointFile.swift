@@ -35,9 +35,11 @@ enum CheckpointFile {
         async throws(LogError) -> Loaded
     {
         let fileBytes: UInt64
+        let allocated: UInt64
         let first: [UInt8]
         do throws(DiskError) {
             fileBytes = try await disk.byteCount(of: file)
+            allocated = try await disk.allocatedByteCount(of: file)
             first = try await disk.readBytes(file, at: 0, byteCount: Superblock.blockBytes)
         } catch {
             throw .disk(error)
@@ -50,6 +52,17 @@ enum CheckpointFile {
         } catch {
             throw .format(error, file: StoreFiles.checkpoint, offset: 0)
         }
+        // Before anything is allocated: a length alone costs a forger nothing, blocks do; a file
+        // system may pack what is zero.
+        let unpackedMax = max(1 << 30, allocated.multipliedReportingOverflow(by: 64).partialValue)
+        guard header.fileBytes <= unpackedMax else {
+            throw .format(
+                FormatError(
+                    .corrupt, structure: "checkpointHeader", field: "entryCount",
+                    clause: "CKP-3", expected: "rows that fit \(allocated) bytes on the medium",
+                    found: "\(header.segmentCount) segments, \(header.entryCount) entries"),
+                file: StoreFiles.checkpoint, offset: 0)
+        }
         let table: [UInt8]
         do throws(DiskError) {
             table = try await disk.readBytes(
@@ -57,7 +70,8 @@ enum CheckpointFile {
         } catch {
             throw .disk(error)
         }
-        guard Digest128(hashing: table) == header.tableDigest else {
+        guard table.count == header.tableBytes, Digest128(hashing: table) == header.tableDigest
+        else {
             throw damaged("tableDigest", "\(header.tableDigest)", at: header.tableOffset)
         }
         var body: [UInt8] = []
@@ -108,7 +122,7 @@ enum CheckpointFile {
     {
         guard let file = try? await disk.open(StoreFiles.heat, .read) else { return [] }
         var heat: HeatFile?
-        if let byteCount = try? await disk.byteCount(of: file),
+        if let byteCount = try? await disk.byteCount(of: file), byteCount <= 1 << 30,
             let bytes = try? await disk.readBytes(file, at: 0, byteCount: Int(byteCount))
         {
             heat = try? HeatFile(

@@ -24,7 +24,7 @@ struct CommitGroup {
     mutating func take(_ operation: QueuedOperation, capacity: Int, unit: UInt32) -> Bool {
         let added: Int
         switch operation.kind {
-        case .put(let members, _, _): added = members.count
+        case .put(let members, _, _, _): added = members.count
         case .remove:
             // All tombstones of a group share one record.
             guard tombstoneCount < TombstoneRecord.capacity(unit: unit) else { return false }
@@ -42,7 +42,9 @@ struct CommitGroup {
     /// Asks every put whether its key is still free; the others become abandoned reservations.
     mutating func admit() {
         for (index, operation) in operations.enumerated() {
-            guard case .put(let members, let admit, _) = operation.kind, !admit() else { continue }
+            guard case .put(let members, let admit, _, _) = operation.kind, !admit() else {
+                continue
+            }
             outcomes[index] = .alreadyPresent
             surplus += members.map { member in
                 var member = member
@@ -63,7 +65,7 @@ struct CommitGroup {
         // Tombstones first: they cover earlier commits only, so a put of this one stands (COM-12).
         var result = dropped + surplus + metadataMembers
         for (operation, outcome) in zip(operations, outcomes) {
-            if case .put(let members, _, _) = operation.kind, outcome == .committed {
+            if case .put(let members, _, _, _) = operation.kind, outcome == .committed {
                 result += members
             }
         }
@@ -99,10 +101,22 @@ struct CommitGroup {
             }
         }
         for (operation, outcome) in zip(operations, outcomes) {
-            if case .put(_, _, let publish) = operation.kind, outcome == .committed { publish() }
+            if case .put(_, _, let publish, _) = operation.kind, outcome == .committed {
+                publish()
+            }
         }
         for (operation, outcome) in zip(operations, outcomes) {
             operation.waiter.resume(returning: .success(outcome))
         }
+    }
+
+    /// The group did not become true: keys that were admitted are free again, and all are told.
+    consuming func fail(_ error: LogError) {
+        for (operation, outcome) in zip(operations, outcomes) {
+            if case .put(_, _, _, let withdraw) = operation.kind, outcome == .committed {
+                withdraw()
+            }
+        }
+        for operation in operations { operation.waiter.resume(returning: .failure(error)) }
     }
 }

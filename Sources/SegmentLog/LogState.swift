@@ -26,12 +26,17 @@ public struct LogEnvironment: Sendable {
     public let executor: any StoreExecutor
     public let clock: any StoreClock
     public let entropy: any Entropy
+    /// Ends with the last user of the environment: what owns the executor's thread.
+    private let keeper: (any AnyObject & Sendable)?
+
     public init(
-        executor: any StoreExecutor, clock: any StoreClock, entropy: any Entropy
+        executor: any StoreExecutor, clock: any StoreClock, entropy: any Entropy,
+        keeper: (any AnyObject & Sendable)? = nil
     ) {
         self.executor = executor
         self.clock = clock
         self.entropy = entropy
+        self.keeper = keeper
     }
 }
 

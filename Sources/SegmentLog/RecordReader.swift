@@ -78,31 +78,43 @@ public struct RecordReader: Sendable {
     }
 
     /// Reads the payload of a record and compares every block with its digest.
-    /// *Complexity:* reads the whole record, one extent at a time.
+    /// *Complexity:* reads the whole record, `verifyBytesMax` at a time.
     public func verifyPayload(_ record: PayloadRecord) async throws(LogError) {
         let handle = try handle(record.prefix.location)
         let unit = handle.header.alignmentUnit
         for extent in record.extents {
-            let offset = record.prefix.location.offset + extent.offset
             let padded = Int(extent.paddedBytes(unit: unit))
-            let buffer = disk.makeBuffer(byteCount: padded)
-            let count: Int
-            do throws(DiskError) {
-                count = try await disk.read(
-                    handle.file, at: offset,
-                    into: buffer.slice.slice(offset: 0, byteCount: padded))
-            } catch {
-                throw .disk(error)
+            for start in stride(from: 0, to: padded, by: Self.verifyBytesMax) {
+                try await verify(
+                    extent, start..<min(start + Self.verifyBytesMax, padded), of: record, handle)
             }
-            let damage = unsafe buffer.withBytes { bytes -> FormatError? in
-                guard count == padded else {
-                    return ExtentDigests.truncated(extent, expected: padded, found: count)
-                }
-                return unsafe ExtentDigests.check(
-                    UnsafeRawBufferPointer(rebasing: bytes[..<padded]), blockOffset: 0, of: extent,
-                    in: record)
-            }
-            if let damage { throw .format(damage, file: handle.fileName, offset: offset) }
         }
+    }
+
+    /// A multiple of every digest block size, so that a piece begins on the grid.
+    private static let verifyBytesMax = 4 << 20
+
+    private func verify(
+        _ extent: ExtentRow, _ range: Range<Int>, of record: PayloadRecord, _ handle: SegmentHandle
+    ) async throws(LogError) {
+        let offset = record.prefix.location.offset + extent.offset + UInt64(range.lowerBound)
+        let buffer = disk.makeBuffer(byteCount: range.count)
+        let count: Int
+        do throws(DiskError) {
+            count = try await disk.read(
+                handle.file, at: offset,
+                into: buffer.slice.slice(offset: 0, byteCount: range.count))
+        } catch {
+            throw .disk(error)
+        }
+        let damage = unsafe buffer.withBytes { bytes -> FormatError? in
+            guard count == range.count else {
+                return ExtentDigests.truncated(extent, expected: range.count, found: count)
+            }
+            return unsafe ExtentDigests.check(
+                UnsafeRawBufferPointer(rebasing: bytes[..<range.count]),
+                blockOffset: range.lowerBound, of: extent, in: record)
+        }
+        if let damage { throw .format(damage, file: handle.fileName, offset: offset) }
     }
 }

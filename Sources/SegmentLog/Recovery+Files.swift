@@ -7,6 +7,7 @@ import Primitives
 extension Recovery {
     mutating func readJournals() async throws(LogError) {
         let headerKey = JournalHeader.sealKey(secret: superblock.secret)
+        var factsOfCopy: [Int: Set<JournalEntry>] = [:]
         for (index, name) in StoreFiles.journals.enumerated() {
             do throws(DiskError) {
                 let file = try await disk.open(name, policy == .inspect ? .read : .readWrite)
@@ -25,7 +26,10 @@ extension Recovery {
                     continue
                 }
                 let key = header.blockKey(secret: superblock.secret)
-                let next = readBlocks(bytes, key: key)
+                var own: Set<JournalEntry> = []
+                let next = readBlocks(bytes, name: name, key: key, into: &own)
+                facts.formUnion(own)
+                factsOfCopy[index] = own
                 journals.append(
                     JournalWriter(
                         copyIndex: index, file: file, key: key, nextBlock: next,
@@ -42,22 +46,32 @@ extension Recovery {
                     expected: "at least one journal that opens", found: "none"),
                 file: StoreFiles.journals[0], offset: 0)
         }
+        // A copy that lacks a fact, by a torn append or a fault, is written anew (JRN-8).
+        badJournals += factsOfCopy.filter { $0.value != facts }.keys.sorted()
         takeFacts()
     }
 
     /// Reads blocks up to the first that does not open; returns its number. Blocks behind a bad one
     /// are facts too (JRN-6), so all are tried; the writer goes on behind the last.
-    private mutating func readBlocks(_ bytes: [UInt8], key: SealKey) -> UInt64 {
+    private mutating func readBlocks(
+        _ bytes: [UInt8], name: String, key: SealKey, into own: inout Set<JournalEntry>
+    ) -> UInt64 {
         let size = Superblock.blockBytes
         var next: UInt64 = 1
+        var bad: [(index: Int, error: FormatError)] = []
         for index in 1..<max(bytes.count / size, 1) {
             let block = Array(bytes[index * size..<(index + 1) * size])
-            guard
-                let entries = try? JournalBlock.decode(
-                    block, blockIndex: UInt64(index), key: key)
-            else { continue }
-            facts.formUnion(entries)
-            next = UInt64(index) + 1
+            do throws(FormatError) {
+                own.formUnion(
+                    try JournalBlock.decode(block, blockIndex: UInt64(index), key: key))
+                next = UInt64(index) + 1
+            } catch {
+                if bad.count < 64 { bad.append((index, error)) }
+            }
+        }
+        // A block with good ones behind it was flushed once: this copy is damaged.
+        for (index, error) in bad where UInt64(index) < next {
+            damage(name, UInt64(index * size), "JRN-6: \(error)")
         }
         return next
     }
@@ -73,7 +87,10 @@ extension Recovery {
                     variant: tombstone.variant)
                 graves[grave] = max(graves[grave] ?? 0, tombstone.commit)
                 journalCommit = max(journalCommit, tombstone.commit)
-            case .namespaceOperation(.create(let description)): creations.append(description)
+            case .namespaceOperation(.create(let description)):
+                creations.append(description)
+                // A namespace has the number of its commit, and no other may get it (NSP-7).
+                journalCommit = max(journalCommit, UInt64(description.id.raw))
             case .namespaceOperation(.drop(let id, let commit)):
                 drops.append(.drop(id, commit: commit))
                 journalCommit = max(journalCommit, commit)
@@ -81,6 +98,22 @@ extension Recovery {
         }
         contents.namespaces =
             creations.sorted { $0.id < $1.id }.map(NamespaceOperation.create) + drops
+    }
+
+    /// Beside a running writer, the checkpoint may name segments that came after the listing.
+    mutating func openNewSegments() async throws(LogError) {
+        guard policy == .inspect else { return }
+        let key = SegmentHeader.sealKey(secret: superblock.secret)
+        do throws(DiskError) {
+            for name in try await disk.list(StoreFiles.segments) {
+                guard let id = StoreFiles.segmentID(fileName: name), segments[id] == nil else {
+                    continue
+                }
+                try await openSegment(id, key: key)
+            }
+        } catch {
+            throw .disk(error)
+        }
     }
 
     mutating func openSegments() async throws(LogError) {
@@ -166,6 +199,12 @@ extension Recovery {
                 contents.report.checkpointIgnored = "there is none"
                 return nil
             }
+            try CheckpointSanity.check(
+                loaded, segments: segments,
+                namespaces: Set(
+                    contents.namespaces.compactMap { operation in
+                        if case .create(let description) = operation { description.id } else { nil }
+                    }), unit: UInt64(superblock.alignmentUnit))
             for segment in loaded.segments {
                 if let index = leftovers.firstIndex(where: {
                     $0.name == StoreFiles.segment(segment.segment)
@@ -173,10 +212,19 @@ extension Recovery {
                     leftovers.remove(at: index)
                     damage(StoreFiles.segment(segment.segment), 0, "RCV-6: the header is gone")
                 }
-                guard let handle = segments[segment.segment],
-                    handle.header.useSequence == segment.useSequence,
-                    segment.nextCommitOffset.isMultiple(of: UInt64(superblock.alignmentUnit))
-                else { continue }
+                guard let handle = segments[segment.segment] else {
+                    let name = StoreFiles.segment(segment.segment)
+                    // An inspector lists before it reads the checkpoint: see `openNewSegments`.
+                    if policy != .inspect,
+                        !contents.report.damages.contains(where: { $0.file == name })
+                    {
+                        damage(
+                            name, 0,
+                            "CKP-8: a segment of \(ByteCount(segment.usedBytes)) is missing")
+                    }
+                    continue
+                }
+                guard handle.header.useSequence == segment.useSequence else { continue }
                 chains[segment.segment] = segment
             }
             contents.checkpointEntries = loaded.entries.filter { entry in

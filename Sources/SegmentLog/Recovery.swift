@@ -39,8 +39,10 @@ struct Recovery {
     /// Segment files whose making was cut short; nothing acknowledged can be in them (L4).
     var leftovers: [(name: String, byteCount: UInt64)] = []
     var facts: Set<JournalEntry> = []
-    /// Copies of the journal that could not be used.
+    /// Copies of the journal that could not be used, or lack a fact.
     var badJournals: [Int] = []
+    /// Members that an I/O error hides: not shown, and not given up.
+    private var unreadable: Set<RecordLocation> = []
 
     struct GraveKey: Hashable {
         let namespace: NamespaceID
@@ -65,6 +67,7 @@ struct Recovery {
         try await readJournals()
         try await openSegments()
         let checkpoint = try await readCheckpoint()
+        try await openNewSegments()
         await walkChains()
         let accepted = acceptCommits(after: checkpoint?.commit ?? 0)
         let torn = await findTornRecords(accepted, checkpointed: checkpoint?.commit ?? 0)
@@ -163,9 +166,7 @@ struct Recovery {
             let members = commit.members.filter { !$0.isAbandoned }
             let payloads = members.filter { $0.kind == RecordKind.payload.rawValue }
             for member in members where member.kind != RecordKind.payload.rawValue {
-                let header = try? await reader.header(
-                    at: member.location, headerBytes: member.headerBytes)
-                if header?.seal != member.seal { torn.insert(member.location) }
+                if await isTorn(member) { torn.insert(member.location) }
             }
             // A variant's records follow each other, the first one first.
             var index = 0
@@ -182,7 +183,8 @@ struct Recovery {
             }
         }
         for commit in accepted where commit.commit > synced {
-            for member in commit.members where torn.contains(member.location) {
+            for member in commit.members
+            where torn.contains(member.location) && !unreadable.contains(member.location) {
                 var dropped = member
                 dropped.isAbandoned = true
                 start.dropped.append(dropped)
@@ -192,14 +194,37 @@ struct Recovery {
         return torn
     }
 
-    private func verified(_ member: CommitMember) async -> PayloadRecord? {
-        guard
-            let (record, seal) = try? await reader.payload(
-                at: member.location, headerBytes: member.headerBytes),
-            seal == member.seal,
-            (try? await reader.verifyPayload(record)) != nil
-        else { return nil }
-        return record
+    private mutating func isTorn(_ member: CommitMember) async -> Bool {
+        do throws(LogError) {
+            let header = try await reader.header(
+                at: member.location, headerBytes: member.headerBytes)
+            return header.seal != member.seal
+        } catch {
+            judge(error, member)
+            return true
+        }
+    }
+
+    private mutating func verified(_ member: CommitMember) async -> PayloadRecord? {
+        do throws(LogError) {
+            let (record, seal) = try await reader.payload(
+                at: member.location, headerBytes: member.headerBytes)
+            guard seal == member.seal else { return nil }
+            try await reader.verifyPayload(record)
+            return record
+        } catch {
+            judge(error, member)
+            return nil
+        }
+    }
+
+    /// What does not open may be torn. What cannot be read may have been acknowledged: damage.
+    private mutating func judge(_ error: LogError, _ member: CommitMember) {
+        guard case .disk = error else { return }
+        unreadable.insert(member.location)
+        damage(
+            StoreFiles.segment(member.location.segment), member.location.offset,
+            "RCV-10: \(error)")
     }
 
     // MARK: 7. Replay
@@ -214,11 +239,13 @@ struct Recovery {
             }
         }
         for commit in accepted {
-            for member in commit.members {
+            // Removals first, wherever they stand: they hide earlier commits only (COM-12).
+            let isPut = { (member: CommitMember) in member.kind == RecordKind.payload.rawValue }
+            for member in commit.members.filter({ !isPut($0) }) + commit.members.filter(isPut) {
                 let end = member.location.offset + member.recordBytes
                 let used = chains[member.location.segment]?.usedBytes ?? 0
                 chains[member.location.segment]?.usedBytes = max(used, end)
-                if abandoned.contains(member.location) { continue }
+                if member.isAbandoned || abandoned.contains(member.location) { continue }
                 do throws(LogError) {
                     try await replay(member, commit: commit.commit)
                 } catch {

@@ -15,14 +15,19 @@ public struct IndexSnapshot: Sendable {
 extension SegmentLog {
     /// Whether enough was committed since the last checkpoint that a new one pays.
     public var isCheckpointDue: Bool {
-        lastCommit - checkpointedCommit >= options.commitsPerCheckpoint
+        lastCommit - checkpointedCommit >= options.commitsPerCheckpoint && dropped.isEmpty
     }
 
-    /// Writes a checkpoint of the index. `snapshot` runs on the core between two groups, so what it
-    /// returns is the index exactly as of the last commit (L3).
+    /// Writes a checkpoint of the index. `snapshot` runs in a step of the core; chains,
+    /// `lastCommit` and the index change together in another (L3), so that the three agree. While
+    /// torn records are not declared given up, a checkpoint would prove their commit (RCV-12): none
+    /// is written.
     /// *Durability:* durable when this returns; until then the old checkpoint stands.
     public func checkpoint(_ snapshot: @Sendable () -> IndexSnapshot) async throws(LogError) {
+        await lockCheckpoint()
+        defer { checkpointLock.release() }
         try requireWritable()
+        guard dropped.isEmpty else { return }
         // No step of the core runs between here and the next `await`.
         let index = snapshot()
         let commit = lastCommit
@@ -57,5 +62,11 @@ extension SegmentLog {
         checkpointedCommit = commit
         counters.checkpointCount += 1
         snapshotBytes = header.fileBytes + UInt64(index.heat.count * 16 + Superblock.blockBytes)
+    }
+
+    /// One checkpoint at a time: they share the names of their drafts.
+    func lockCheckpoint() async {
+        if checkpointLock.tryAcquire() { return }
+        await withCheckedContinuation { checkpointLock.enqueue($0) }
     }
 }

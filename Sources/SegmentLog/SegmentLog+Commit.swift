@@ -13,11 +13,13 @@ public enum CommitOutcome: Sendable, Equatable {
     case alreadyPresent
 }
 
-/// Something for the next group. `admit` and `publish` run on the core and must be short.
+/// Something for the next group. The closures run on the core and must be short; a put that was
+/// admitted is then either published or withdrawn.
 struct QueuedOperation {
     enum Kind {
         case put(
-            [CommitMember], admit: @Sendable () -> Bool, publish: @Sendable () -> Void)
+            [CommitMember], admit: @Sendable () -> Bool, publish: @Sendable () -> Void,
+            withdraw: @Sendable () -> Void)
         case remove(NamespaceID, ChunkKey, VariantID?, publish: @Sendable () -> Void)
         case namespace(
             @Sendable (_ commit: UInt64) -> NamespaceOperation, publish: @Sendable () -> Void)
@@ -31,9 +33,15 @@ extension SegmentLog {
     /// *Durability:* durable when this returns.
     public func commit(
         _ members: [CommitMember], admit: @escaping @Sendable () -> Bool,
-        publish: @escaping @Sendable () -> Void
+        publish: @escaping @Sendable () -> Void, withdraw: @escaping @Sendable () -> Void
     ) async throws(LogError) -> CommitOutcome {
-        try await enqueue(.put(members, admit: admit, publish: publish))
+        try await enqueue(.put(members, admit: admit, publish: publish, withdraw: withdraw))
+    }
+
+    /// Records that one variant may have: they fit a commit beside torn ones that it gives up.
+    public nonisolated var recordCountMax: Int {
+        let capacity = CommitRecord.memberCapacity(unit: superblock.alignmentUnit)
+        return capacity - capacity / 2
     }
 
     /// Forgets a variant, or all variants of a key. *Durability:* durable when this returns (D-1).
@@ -65,19 +73,24 @@ extension SegmentLog {
     }
 
     private func commitGroups() async {
-        while let group = takeGroup() {
+        while var group = takeGroup() {
+            group.admit()
             do throws(LogError) {
                 try requireWritable()
-                try await commit(group)
+                try await commit(&group)
+                group.publish()
             } catch {
+                switch error {
                 // A full disk before anything was written is an answer; all else degrades (L5).
-                if case .capacityExceeded = error {} else { degrade(error) }
-                for operation in group.operations {
-                    operation.waiter.resume(returning: .failure(error))
+                case .capacityExceeded, .closed, .degraded: break
+                default: degrade(error)
                 }
+                group.fail(error)
             }
         }
         isCommitting = false
+        for waiter in idleWaiters { waiter.resume() }
+        idleWaiters = []
     }
 
     /// As many waiting operations as one commit record can name; `nil` when none waits.
@@ -94,25 +107,22 @@ extension SegmentLog {
         return group
     }
 
-    private func commit(_ group: consuming CommitGroup) async throws(LogError) {
+    /// Returns in the step in which the group became true; the caller publishes it in the same.
+    private func commit(_ group: inout CommitGroup) async throws(LogError) {
+        if group.isEmpty { return }
         let commit = nextCommit
         nextCommit += 1
-        group.admit()
-        let isEmpty = group.isEmpty
-        if !isEmpty {
-            try await writeMetadata(of: &group, commit: commit)
-            let written = try await writeCommitRecord(of: group, commit: commit)
-            try await flush(group, commitIn: written.handle)
-            advanceChains(past: written, members: group.members)
-            dropped.removeFirst(group.dropped.count)
-            lastCommit = commit
-            // Until every torn record is declared given up, the torn commit must not look proven.
-            if dropped.isEmpty { syncedCommit = commit }
-            counters.commitCount += 1
-            counters.committedBytes += group.committedBytes
-        }
-        group.publish()
-        if !isEmpty { startMark() }
+        try await writeMetadata(of: &group, commit: commit)
+        let written = try await writeCommitRecord(of: group, commit: commit)
+        try await flush(group, commitIn: written.handle)
+        advanceChains(past: written, members: group.members)
+        dropped.removeFirst(group.dropped.count)
+        lastCommit = commit
+        // Until every torn record is declared given up, the torn commit must not look proven.
+        if dropped.isEmpty { syncedCommit = commit }
+        counters.commitCount += 1
+        counters.committedBytes += group.committedBytes
+        startMark()
     }
 
     /// Tombstones and namespace operations: their records in the log, their facts in both journals.

@@ -18,6 +18,7 @@ extension SegmentLog {
             throw .disk(error)
         }
         let copies = try await SuperblockCopies.read(disk, file)
+        try requireGeometry(copies.superblock, disk)
         let mark = await SuperblockCopies.readMark(copies.superblock, disk, file)
         var recovery = Recovery(
             disk: disk, policy: policy, superblock: copies.superblock, superblockFile: file,
@@ -60,6 +61,18 @@ extension SegmentLog {
             reader: recovery.reader, mark: mark, lastCommit: recovery.start.lastCommit)
     }
 
+    /// What version 0 never writes, and what this device cannot serve, is not written to.
+    private static func requireGeometry(_ superblock: Superblock, _ disk: any Disk)
+        throws(LogError)
+    {
+        let unit = Int(superblock.alignmentUnit)
+        guard unit == Superblock.blockBytes, disk.traits.alignment <= unit else {
+            throw .unsupported(
+                "a store in units of \(unit) bytes on a device of \(disk.traits.alignment); "
+                    + "version 0 writes \(Superblock.blockBytes)")
+        }
+    }
+
     private static func openSuperblock(_ disk: any Disk, _ mode: OpenMode) async throws(LogError)
         -> FileID
     {
@@ -76,6 +89,9 @@ extension SegmentLog {
         if isClosed { return }
         isClosed = true
         // What is queued fails with `.closed`; what is being written ends first.
+        if isCommitting { await withCheckedContinuation { idleWaiters.append($0) } }
+        await lockCheckpoint()
+        checkpointLock.release()
         await lockSegments()
         await closeCurrentSegment()
         segmentLock.release()

@@ -70,17 +70,13 @@ extension SegmentLog {
     func openSegment(for recordBytes: UInt64, _ purpose: ReservationPurpose)
         async throws(LogError)
     {
+        // Asked first with the tail that closing would give back: a put that is refused must not
+        // end the segment in which smaller ones and removals still fit.
+        let tail = current.map { $0.handle.header.segmentBytes - $0.tail } ?? 0
+        _ = try sizeOfNextSegment(for: recordBytes, purpose, returning: tail)
         await closeCurrentSegment()
-        let overhead = 3 * unit
-        let available =
-            superblock.capacityBytes > allocatedBytes
-            ? superblock.capacityBytes - allocatedBytes : 0
-        var size = min(superblock.segmentBytes, available & ~(unit - 1))
-        if purpose == .metadata { size = max(size, 16 * unit) }
-        guard size >= recordBytes + overhead else {
-            throw .capacityExceeded(
-                neededBytes: recordBytes + overhead, availableBytes: available)
-        }
+        let size = try sizeOfNextSegment(for: recordBytes, purpose, returning: 0)
+        guard nextSegment < .max else { throw .unsupported("more than 2^32 - 1 segments") }
         let header = SegmentHeader(
             storeID: superblock.storeID, segment: SegmentID(nextSegment), useSequence: nextUse,
             salt: environment.entropy.bytes(32), segmentBytes: size,
@@ -108,6 +104,21 @@ extension SegmentLog {
             degrade(error)
             throw .disk(error)
         }
+    }
+
+    private func sizeOfNextSegment(
+        for recordBytes: UInt64, _ purpose: ReservationPurpose, returning returned: UInt64
+    ) throws(LogError) -> UInt64 {
+        let needed = recordBytes + 3 * unit
+        let allocated = allocatedBytes - returned
+        let available =
+            superblock.capacityBytes > allocated ? superblock.capacityBytes - allocated : 0
+        var size = min(superblock.segmentBytes, available & ~(unit - 1))
+        if purpose == .metadata { size = max(size, 16 * unit) }
+        guard size >= needed else {
+            throw .capacityExceeded(neededBytes: needed, availableBytes: available)
+        }
+        return size
     }
 
     private func createSegmentFile(_ header: SegmentHeader, byteCount: UInt64)

@@ -33,6 +33,9 @@ public actor SegmentLog {
     var journals: [JournalWriter]
     var current: OpenSegment?
     var segmentLock = AsyncLock()
+    var checkpointLock = AsyncLock()
+    /// Wait for the last group to end.
+    var idleWaiters: [CheckedContinuation<Void, Never>] = []
     var nextSegment: UInt32
     var nextUse: UInt64
     var nextWriteSequence: WriteSequence

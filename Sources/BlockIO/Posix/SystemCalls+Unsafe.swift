@@ -11,16 +11,33 @@ enum SystemCalls {
     static func openBeneath(
         _ directory: Int32, _ path: String, flags: Int32, mode: UInt64 = 0
     ) throws(SystemError) -> Int32 {
+        var hasRaisedLimit = false
         while true {
             // SAFETY: the path is a C string for the length of the call.
             let result = unsafe chunkdb_open_beneath(
                 directory, path, UInt64(UInt32(bitPattern: flags)), mode)
             // A rename somewhere on the path makes the kernel's walk ask for another try.
             if result == -EINTR || result == -EAGAIN { continue }
+            if result == -EMFILE && !hasRaisedLimit {
+                hasRaisedLimit = true
+                if raiseDescriptorLimit() { continue }
+            }
             if result == -ENOSYS { return try walk(directory, path, flags: flags, mode: mode) }
             if result < 0 { throw SystemError(number: -result) }
             return result
         }
+    }
+
+    /// A store of many small segments needs more descriptors than the customary soft limit of
+    /// 1,024; the hard limit is the administrator's word. Whether there was anything to raise.
+    private static func raiseDescriptorLimit() -> Bool {
+        var limit = rlimit()
+        // SAFETY: `limit` outlives both calls.
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0,
+            limit.rlim_cur < limit.rlim_max
+        else { return false }
+        limit.rlim_cur = limit.rlim_max
+        return unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
     }
 
     /// The same for kernels and sandboxes without openat2: one plain name after the other.

@@ -1,0 +1,46 @@
+// Who is inside the store. A close waits for the calls that began before it, and calls that begin
+// after it are refused: a disk that was shut down is never asked for anything.
+
+import SegmentLog
+import Synchronization
+
+final class CallGate: Sendable {
+    private struct State {
+        var insideCount = 0
+        var isClosed = false
+        var waiters: [CheckedContinuation<Void, Never>] = []
+    }
+    private let state = Mutex(State())
+
+    /// *Throws:* `.closed`. Every other end of this call is followed by `leave`.
+    func enter() throws(StoreError) {
+        let isIn = state.withLock { state in
+            if state.isClosed { return false }
+            state.insideCount += 1
+            return true
+        }
+        if !isIn { throw .log(.closed) }
+    }
+
+    func leave() {
+        let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+            state.insideCount -= 1
+            guard state.insideCount == 0 else { return [] }
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Lets nobody in any more and waits for those inside.
+    func close() async {
+        await withCheckedContinuation { continuation in
+            let isEmpty = state.withLock { state in
+                state.isClosed = true
+                if state.insideCount > 0 { state.waiters.append(continuation) }
+                return state.insideCount == 0
+            }
+            if isEmpty { continuation.resume() }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+// A checkpoint is a hint, but one that is believed: its rows are held against what the directory
+// and the journals say. One that does not fit is ignored as a whole (CKP-7); the log is walked.
+
+import ChunkFormat
+import Primitives
+
+enum CheckpointSanity {
+    static func check(
+        _ loaded: CheckpointFile.Loaded, segments: SegmentTable, namespaces: Set<NamespaceID>,
+        unit: UInt64
+    ) throws(LogError) {
+        var rows: Set<SegmentID> = []
+        for row in loaded.segments {
+            let size = segments[row.segment]?.header.segmentBytes
+                ?? Superblock.segmentBytesRange.upperBound
+            let next = row.nextCommitOffset
+            try require(
+                row.usedBytes.isMultiple(of: unit) && row.usedBytes >= unit
+                    && row.usedBytes <= size && next.isMultiple(of: unit)
+                    && (next == 0 || (next >= unit && next < size)),
+                "nextCommitOffset", "CKP-8", "a slot inside segment \(row.segment)",
+                "\(next) of \(row.usedBytes)")
+            try require(
+                rows.insert(row.segment).inserted, "segment", "CKP-8",
+                "one row for each segment", "two for \(row.segment)")
+        }
+        var previous: CheckpointEntry?
+        for entry in loaded.entries {
+            try require(
+                namespaces.contains(entry.namespace), "namespace", "CKP-6",
+                "a namespace that a journal knows", "\(entry.namespace)")
+            if let previous {
+                try require(
+                    order(previous) < order(entry), "chunkKey", "CKP-6", "ascending entries",
+                    "\(entry.key) after \(previous.key)")
+            }
+            previous = entry
+        }
+    }
+
+    private static func order(_ entry: CheckpointEntry) -> (NamespaceID, ChunkKey, VariantID) {
+        (entry.namespace, entry.key, entry.variant)
+    }
+
+    private static func require(
+        _ condition: Bool, _ field: String, _ clause: String, _ expected: @autoclosure () -> String,
+        _ found: @autoclosure () -> String
+    ) throws(LogError) {
+        if condition { return }
+        throw .format(
+            FormatError(
+                .corrupt, structure: "checkpoint", field: field, clause: clause,
+                expected: expected(), found: found()),
+            file: StoreFiles.checkpoint, offset: UInt64(Superblock.blockBytes))
+    }
+}
