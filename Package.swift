@@ -116,6 +116,17 @@ let package = Package(
             name: "AttentionFeedTests",
             dependencies: ["AttentionFeed", "Attention", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
+        .testTarget(
+            name: "ModelTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "FeedTests",
+            dependencies: ["Feed", "ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
         .testTarget(name: "HouseTests", exclude: ["unsafe-ledger.txt"], swiftSettings: testRules),
     ],
     swiftLanguageModes: [.v6]

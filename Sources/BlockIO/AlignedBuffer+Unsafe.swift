@@ -3,12 +3,12 @@
 
 import Glibc
 
-/// Aligned memory with one owner, given back when it ends. Zeroed when made.
+/// Aligned memory with one owner, given back when it ends. Zeroed when made, unless told not to.
 public struct AlignedBuffer: ~Copyable, Sendable {
     private let storage: BufferStorage
 
-    public init(byteCount: Int, alignment: Int = 4_096) {
-        storage = BufferStorage(byteCount: byteCount, alignment: alignment)
+    public init(byteCount: Int, alignment: Int = 4_096, isZeroed: Bool = true) {
+        storage = BufferStorage(byteCount: byteCount, alignment: alignment, isZeroed: isZeroed)
     }
 
     /// A part of memory that somebody else owns, for example a registered pool.
@@ -45,12 +45,13 @@ public struct AlignedBuffer: ~Copyable, Sendable {
     public final let registration: UInt16?
     private let isOwner: Bool
 
-    /// Fresh zeroed memory.
-    public init(byteCount: Int, alignment: Int) {
+    /// Fresh memory.
+    public init(byteCount: Int, alignment: Int, isZeroed: Bool = true) {
         let length = max(byteCount, alignment)
-        // SAFETY: allocation of a positive size with a power-of-two alignment; zeroed in full.
+        // SAFETY: allocation of a positive size with a power-of-two alignment; zeroed in full if
+        // asked.
         unsafe base = LargePages.allocate(byteCount: length, alignment: alignment)
-        unsafe memset(base, 0, length)
+        if isZeroed { unsafe memset(base, 0, length) }
         self.byteCount = byteCount
         registration = nil
         isOwner = true

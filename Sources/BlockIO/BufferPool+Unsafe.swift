@@ -19,7 +19,7 @@ import Synchronization
     init(byteCount: Int, unit: Int) {
         self.byteCount = byteCount
         self.unit = unit
-        // SAFETY: deallocated in `deinit`; each piece is zeroed when it is given out.
+        // SAFETY: deallocated in `deinit`; pieces are zeroed when they are given out, if asked.
         unsafe base = LargePages.allocate(byteCount: byteCount, alignment: unit)
         free = Mutex([0..<byteCount])
     }
@@ -32,8 +32,8 @@ import Synchronization
         return address >= start && address + UInt(byteCount) <= start + UInt(self.byteCount)
     }
 
-    /// Zeroed memory, or `nil` if no free range is long enough.
-    func allocate(_ byteCount: Int, registration: UInt16?) -> AlignedBuffer? {
+    /// Memory, or `nil` if no free range is long enough.
+    func allocate(_ byteCount: Int, isZeroed: Bool, registration: UInt16?) -> AlignedBuffer? {
         let length = (max(byteCount, 1) + unit - 1) / unit * unit
         let start = free.withLock { free -> Int? in
             guard let index = free.firstIndex(where: { $0.count >= length }) else { return nil }
@@ -48,7 +48,7 @@ import Synchronization
         guard let start else { return nil }
         // SAFETY: the range is inside the region, and nobody else has it.
         let memory = unsafe base + start
-        unsafe memset(memory, 0, length)
+        if isZeroed { unsafe memset(memory, 0, length) }
         return AlignedBuffer(
             storage: unsafe PooledStorage(
                 self, memory, byteCount: byteCount, registration: registration,

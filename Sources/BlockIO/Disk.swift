@@ -77,6 +77,9 @@ public protocol Disk: AnyObject, Sendable {
 
     /// Memory for transfers: aligned to U, zeroed, registered where that is possible.
     func makeBuffer(byteCount: Int) -> AlignedBuffer
+    /// As `makeBuffer`, not zeroed: for reads that fill it whole before anybody looks. What stood
+    /// in it before is somebody else's, so a short read must never be handed over.
+    func makeReadBuffer(byteCount: Int) -> AlignedBuffer
 
     func open(_ name: String, _ mode: OpenMode) async throws(DiskError) -> FileID
     /// Closes after the last transfer on the file has completed.
@@ -107,6 +110,10 @@ public protocol Disk: AnyObject, Sendable {
 }
 
 extension Disk {
+    public func makeReadBuffer(byteCount: Int) -> AlignedBuffer {
+        makeBuffer(byteCount: byteCount)
+    }
+
     public func submit(_ requests: [IORequest]) {
         for request in requests { submit(request) }
     }

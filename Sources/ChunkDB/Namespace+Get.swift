@@ -36,6 +36,40 @@ extension Namespace {
     ) async throws(StoreError) -> ChunkData? {
         try core.gate.enter()
         defer { core.gate.leave() }
+        guard let (map, parts) = try await plan(key, variant, layers, tokens) else { return nil }
+        let buffer = core.disk.makeReadBuffer(byteCount: max(map.byteCount, 1))
+        try await read(parts, into: buffer, verification)
+        touch(map.entry)
+        return ChunkData(map: map, buffer: buffer)
+    }
+
+    /// As `get`, into the caller's own aligned buffer, without a copy: recycle it, since memory
+    /// that is touched for the first time costs more than the read.
+    /// *Throws:* also `.shape` when the buffer is too small or not aligned; nothing was read then.
+    public func read(
+        _ key: ChunkKey, variant: VariantID = .standalone, layers: Range<Int>? = nil,
+        tokens: Range<Int>? = nil, into buffer: inout AlignedBuffer,
+        verification: Verification = .verified
+    ) async throws(StoreError) -> PlaneMap? {
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        guard let (map, parts) = try await plan(key, variant, layers, tokens) else { return nil }
+        let isAligned = buffer.slice.address.isMultiple(
+            of: UInt(core.log.superblock.alignmentUnit))
+        guard buffer.byteCount >= map.byteCount, isAligned else {
+            throw .shape(
+                what: "buffer", expected: "\(map.byteCount) aligned bytes",
+                found: "\(buffer.byteCount)\(isAligned ? "" : ", not aligned")")
+        }
+        try await read(parts, into: buffer, verification)
+        touch(map.entry)
+        return map
+    }
+
+    /// Opens the headers and lays the planes out; `nil` is a miss.
+    private func plan(
+        _ key: ChunkKey, _ variant: VariantID, _ layers: Range<Int>?, _ tokens: Range<Int>?
+    ) async throws(StoreError) -> (map: PlaneMap, parts: [PartRead])? {
         guard let chunk = try await locate(key, variant: variant, layers: layers) else {
             return nil
         }
@@ -45,50 +79,49 @@ extension Namespace {
                 what: "tokens", expected: "within 0..<\(chunk.tokenCount)", found: "\(tokens)")
         }
         let (parts, places, byteCount) = layOut(chunk, tokens)
-        let buffer = core.disk.makeBuffer(byteCount: max(byteCount, 1))
-        try await read(parts, into: buffer, verification)
-        core.heat.touch(
-            chunk.entry.ordinal,
-            seconds: UInt32(
-                clamping: core.environment.clock.wallSeconds
-                    &- core.log.superblock.createdSeconds))
-        core.count { $0.getCount += 1 }
-        return ChunkData(
+        let map = PlaneMap(
             entry: chunk.entry, metadata: chunk.metadata,
             layers: layers ?? 0..<binding.layerCount, tokens: tokens,
-            basePosition: chunk.basePosition, buffer: buffer, planes: places)
+            basePosition: chunk.basePosition, byteCount: byteCount, places: places)
+        return (map, parts)
+    }
+
+    /// Counts a read, in the heat table and in the store's counters.
+    private func touch(_ entry: ChunkEntry) {
+        let now = core.environment.clock.wallSeconds
+        let created = core.log.superblock.createdSeconds
+        core.heat.touch(
+            entry.ordinal, seconds: UInt32(clamping: now > created ? now - created : 0))
+        core.count { $0.getCount += 1 }
     }
 
     private func layOut(_ chunk: LocatedChunk, _ tokens: Range<Int>)
-        -> (parts: [PartRead], places: [ChunkData.PlanePlace], byteCount: Int)
+        -> (parts: [PartRead], places: [PlaneMap.Place], byteCount: Int)
     {
         var parts: [PartRead] = []
-        var places: [ChunkData.PlanePlace] = []
+        var places: [PlaneMap.Place] = []
         var offset = 0
         for extent in chunk.extents {
+            // An empty range has no bytes anywhere.
+            if tokens.isEmpty {
+                places.append(
+                    PlaneMap.Place(layer: extent.layer, kind: extent.kind, range: 0..<0))
+                continue
+            }
             let rowBytes = binding.rowBytes(layer: extent.layer)
             let grid = extent.digestBlockBytes
             let first = tokens.lowerBound * rowBytes / grid * grid
             let end = min(aligned(tokens.upperBound * rowBytes, to: grid), extent.paddedBytes)
-            let byteCount = tokens.isEmpty ? 0 : end - first
-            if byteCount > 0 {
-                parts.append(
-                    PartRead(
-                        extent: extent, blockOffset: first, byteCount: byteCount,
-                        bufferOffset: offset))
-            }
+            parts.append(
+                PartRead(
+                    extent: extent, blockOffset: first, byteCount: end - first,
+                    bufferOffset: offset))
+            let start = offset + tokens.lowerBound * rowBytes - first
             places.append(
-                ChunkData.PlanePlace(
+                PlaneMap.Place(
                     layer: extent.layer, kind: extent.kind,
-                    offset: offset + tokens.lowerBound * rowBytes - (byteCount > 0 ? first : 0),
-                    byteCount: tokens.count * rowBytes))
-            offset += byteCount
-        }
-        // An empty range has no bytes anywhere.
-        if tokens.isEmpty {
-            places = places.map {
-                ChunkData.PlanePlace(layer: $0.layer, kind: $0.kind, offset: 0, byteCount: 0)
-            }
+                    range: start..<start + tokens.count * rowBytes))
+            offset += end - first
         }
         return (parts, places, offset)
     }

@@ -26,7 +26,7 @@ final class SlabPool: Sendable {
 
     func take() -> Slab {
         if let slab = free.withLock({ $0.popLast() }) { return slab }
-        return Slab(disk.makeBuffer(byteCount: max(byteCount, 1)))
+        return Slab(disk.makeReadBuffer(byteCount: max(byteCount, 1)))
     }
 
     func give(_ slab: Slab) { free.withLock { $0.append(slab) } }

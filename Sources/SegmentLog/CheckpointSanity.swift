@@ -11,7 +11,8 @@ enum CheckpointSanity {
     ) throws(LogError) {
         var rows: Set<SegmentID> = []
         for row in loaded.segments {
-            let size = segments[row.segment]?.header.segmentBytes
+            let size =
+                segments[row.segment]?.header.segmentBytes
                 ?? Superblock.segmentBytesRange.upperBound
             let next = row.nextCommitOffset
             try require(

@@ -98,7 +98,7 @@ public struct RecordReader: Sendable {
         _ extent: ExtentRow, _ range: Range<Int>, of record: PayloadRecord, _ handle: SegmentHandle
     ) async throws(LogError) {
         let offset = record.prefix.location.offset + extent.offset + UInt64(range.lowerBound)
-        let buffer = disk.makeBuffer(byteCount: range.count)
+        let buffer = disk.makeReadBuffer(byteCount: range.count)
         let count: Int
         do throws(DiskError) {
             count = try await disk.read(

@@ -27,7 +27,7 @@ extension Recovery {
                 }
                 let key = header.blockKey(secret: superblock.secret)
                 var own: Set<JournalEntry> = []
-                let next = readBlocks(bytes, name: name, key: key, into: &own)
+                let next = readBlocks(bytes, key: key, into: &own)
                 facts.formUnion(own)
                 factsOfCopy[index] = own
                 journals.append(
@@ -47,31 +47,27 @@ extension Recovery {
                 file: StoreFiles.journals[0], offset: 0)
         }
         // A copy that lacks a fact, by a torn append or a fault, is written anew (JRN-8).
-        badJournals += factsOfCopy.filter { $0.value != facts }.keys.sorted()
+        let lacking = factsOfCopy.filter { $0.value != facts }.keys.sorted()
+        badJournals += lacking
+        contents.report.repairedJournalCopies = lacking
         takeFacts()
     }
 
     /// Reads blocks up to the first that does not open; returns its number. Blocks behind a bad one
     /// are facts too (JRN-6), so all are tried; the writer goes on behind the last.
-    private mutating func readBlocks(
-        _ bytes: [UInt8], name: String, key: SealKey, into own: inout Set<JournalEntry>
+    private func readBlocks(
+        _ bytes: [UInt8], key: SealKey, into own: inout Set<JournalEntry>
     ) -> UInt64 {
         let size = Superblock.blockBytes
         var next: UInt64 = 1
-        var bad: [(index: Int, error: FormatError)] = []
         for index in 1..<max(bytes.count / size, 1) {
             let block = Array(bytes[index * size..<(index + 1) * size])
-            do throws(FormatError) {
-                own.formUnion(
-                    try JournalBlock.decode(block, blockIndex: UInt64(index), key: key))
-                next = UInt64(index) + 1
-            } catch {
-                if bad.count < 64 { bad.append((index, error)) }
-            }
-        }
-        // A block with good ones behind it was flushed once: this copy is damaged.
-        for (index, error) in bad where UInt64(index) < next {
-            damage(name, UInt64(index * size), "JRN-6: \(error)")
+            guard
+                let entries = try? JournalBlock.decode(
+                    block, blockIndex: UInt64(index), key: key)
+            else { continue }
+            own.formUnion(entries)
+            next = UInt64(index) + 1
         }
         return next
     }
@@ -206,16 +202,20 @@ extension Recovery {
                         if case .create(let description) = operation { description.id } else { nil }
                     }), unit: UInt64(superblock.alignmentUnit))
             for segment in loaded.segments {
-                if let index = leftovers.firstIndex(where: {
-                    $0.name == StoreFiles.segment(segment.segment)
-                }) {
+                // A use that holds nothing but its header and first slot has nothing to lose.
+                let isEmpty = segment.usedBytes <= 2 * UInt64(superblock.alignmentUnit)
+                if !isEmpty,
+                    let index = leftovers.firstIndex(where: {
+                        $0.name == StoreFiles.segment(segment.segment)
+                    })
+                {
                     leftovers.remove(at: index)
                     damage(StoreFiles.segment(segment.segment), 0, "RCV-6: the header is gone")
                 }
                 guard let handle = segments[segment.segment] else {
                     let name = StoreFiles.segment(segment.segment)
                     // An inspector lists before it reads the checkpoint: see `openNewSegments`.
-                    if policy != .inspect,
+                    if policy != .inspect, !isEmpty,
                         !contents.report.damages.contains(where: { $0.file == name })
                     {
                         damage(

@@ -96,6 +96,15 @@ struct Recovery {
             }
             chains[handle.id] = chain
         }
+        // Whatever a commit names is in use, also below a checkpoint that claims to be newer:
+        // `mend` cuts behind it.
+        for (record, _) in commits {
+            for member in record.members {
+                let end = member.location.offset + member.recordBytes
+                let used = chains[member.location.segment]?.usedBytes ?? 0
+                chains[member.location.segment]?.usedBytes = max(used, end)
+            }
+        }
     }
 
     /// The commit record in a slot, or `nil`: at the end of a chain stand zeros, a torn record, or
@@ -242,9 +251,6 @@ struct Recovery {
             // Removals first, wherever they stand: they hide earlier commits only (COM-12).
             let isPut = { (member: CommitMember) in member.kind == RecordKind.payload.rawValue }
             for member in commit.members.filter({ !isPut($0) }) + commit.members.filter(isPut) {
-                let end = member.location.offset + member.recordBytes
-                let used = chains[member.location.segment]?.usedBytes ?? 0
-                chains[member.location.segment]?.usedBytes = max(used, end)
                 if member.isAbandoned || abandoned.contains(member.location) { continue }
                 do throws(LogError) {
                     try await replay(member, commit: commit.commit)

@@ -34,6 +34,8 @@ public struct RecoveryReport: Sendable {
     /// `nil` when the checkpoint was used; otherwise why not.
     public var checkpointIgnored: String?
     public var repairedSuperblockCopies: [Int] = []
+    /// Copies of the journal that lacked a fact of the other, by a torn append or a fault.
+    public var repairedJournalCopies: [Int] = []
     /// Names in the directory that are not ours; left alone (O-3).
     public var unknownFiles: [String] = []
     /// Bytes of unwritten tails given back.

@@ -114,7 +114,12 @@ extension SegmentLog {
         nextCommit += 1
         try await writeMetadata(of: &group, commit: commit)
         let written = try await writeCommitRecord(of: group, commit: commit)
-        try await flush(group, commitIn: written.handle)
+        do throws(LogError) {
+            try await flush(group, commitIn: written.handle)
+        } catch {
+            await retract(written.handle, written.slot)
+            throw error
+        }
         advanceChains(past: written, members: group.members)
         dropped.removeFirst(group.dropped.count)
         lastCommit = commit
@@ -209,9 +214,18 @@ extension SegmentLog {
             try await disk.writeBytes(
                 handle.file, at: slot, record.encode(key: handle.recordKey).bytes)
         } catch {
+            await retract(handle, slot)
             throw .disk(error)
         }
         return WrittenCommit(handle: handle, slot: slot, next: next)
+    }
+
+    /// After a failed write or flush a commit record may be read back and still not be durable, and
+    /// no later flush would prove anything about it (MED-9): the next opener must not build on it.
+    /// So the slot is emptied, as well as the disk still can.
+    private func retract(_ handle: SegmentHandle, _ slot: UInt64) async {
+        let zeros = [UInt8](repeating: 0, count: Int(unit))
+        try? await disk.writeBytes(handle.file, at: slot, zeros)
     }
 
     private struct WrittenCommit {

@@ -135,8 +135,10 @@ extension SegmentLog {
             try await disk.flushDirectory(StoreFiles.segments)
             return file
         } catch {
+            // After a failed flush the header may be read back and still not be durable (MED-9):
+            // the next opener must not take the file for a segment.
             await disk.close(file)
-            if error.code == .noSpace { try await disk.unlink(name) }
+            try? await disk.unlink(name)
             throw error
         }
     }

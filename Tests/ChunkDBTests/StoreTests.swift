@@ -1,7 +1,7 @@
 import BlockIO
 import ChunkDB
-import EngineTestSupport
 import ChunkFormat
+import EngineTestSupport
 import KVModel
 import Primitives
 import SegmentLog

@@ -131,7 +131,7 @@ public struct SimulatedMachine: Sendable {
 }
 
 /// A directory that is removed when the test ends.
-public final class TemporaryDirectory {
+public final class TemporaryDirectory: Sendable {
     public let path: String
     public init() {
         path = NSTemporaryDirectory() + "chunkdb-test-\(UUID().uuidString)"

@@ -45,8 +45,17 @@ final class RingDisk: PosixDisk {
     }
 
     func makeBuffer(byteCount: Int) -> AlignedBuffer {
-        pool.allocate(byteCount, registration: isPoolRegistered ? 0 : nil)
-            ?? AlignedBuffer(byteCount: byteCount, alignment: files.alignment)
+        allocate(byteCount, isZeroed: true)
+    }
+
+    func makeReadBuffer(byteCount: Int) -> AlignedBuffer {
+        allocate(byteCount, isZeroed: false)
+    }
+
+    private func allocate(_ byteCount: Int, isZeroed: Bool) -> AlignedBuffer {
+        pool.allocate(byteCount, isZeroed: isZeroed, registration: isPoolRegistered ? 0 : nil)
+            ?? AlignedBuffer(
+                byteCount: byteCount, alignment: files.alignment, isZeroed: isZeroed)
     }
 
     func take(_ file: OpenFile) async {

@@ -33,8 +33,17 @@ final class ThreadDisk: PosixDisk {
     }
 
     func makeBuffer(byteCount: Int) -> AlignedBuffer {
-        pool.allocate(byteCount, registration: nil)
-            ?? AlignedBuffer(byteCount: byteCount, alignment: files.alignment)
+        allocate(byteCount, isZeroed: true)
+    }
+
+    func makeReadBuffer(byteCount: Int) -> AlignedBuffer {
+        allocate(byteCount, isZeroed: false)
+    }
+
+    private func allocate(_ byteCount: Int, isZeroed: Bool) -> AlignedBuffer {
+        pool.allocate(byteCount, isZeroed: isZeroed, registration: nil)
+            ?? AlignedBuffer(
+                byteCount: byteCount, alignment: files.alignment, isZeroed: isZeroed)
     }
 
     func take(_ file: OpenFile) async {}

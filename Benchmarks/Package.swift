@@ -1,0 +1,46 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that nobody who links the engine pays for the bench's dependencies.
+
+let benchRules: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+let testRules: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+let package = Package(
+    name: "ChunkDBBenchmarks",
+    products: [
+        .executable(name: "chunkdb-bench", targets: ["chunkdb-bench"])
+    ],
+    dependencies: [
+        .package(name: "ChunkDB", path: ".."),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(
+            url: "https://github.com/HdrHistogram/hdrhistogram-swift",
+            .upToNextMinor(from: "0.2.0")),
+    ],
+    targets: [
+        .executableTarget(
+            name: "chunkdb-bench",
+            dependencies: [
+                .product(name: "ChunkDB", package: "ChunkDB"),
+                .product(name: "Feed", package: "ChunkDB"),
+                .product(name: "BSkiplist", package: "ChunkDB"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: benchRules),
+        .testTarget(
+            name: "BenchmarkSmokeTests", dependencies: ["chunkdb-bench"],
+            swiftSettings: testRules),
+    ],
+    swiftLanguageModes: [.v6]
+)

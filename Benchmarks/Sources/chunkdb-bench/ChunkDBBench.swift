@@ -1,0 +1,15 @@
+// chunkdb-bench: how close to the device the store comes, and what its index costs.
+
+import ArgumentParser
+
+@main
+struct ChunkDBBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chunkdb-bench",
+        abstract: "Measures ChunkDB against plain direct I/O on the same file system.",
+        discussion:
+            "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
+        subcommands: [
+            DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
+        ])
+}

@@ -1,0 +1,91 @@
+// A store under measurement: one namespace, chunks numbered from 0, keys as a user would make them.
+
+import ChunkDB
+
+struct BenchStore: Sendable {
+    let db: ChunkDB
+    let namespace: Namespace
+    let source: ChunkSource
+    let path: String
+
+    /// Creates a store with room for `chunkCount` chunks.
+    init(at path: String, source: ChunkSource, chunkCount: Int, common: CommonOptions) throws {
+        let geometry = source.geometry
+        // Headers, commits, unused ends of segments, and a little.
+        let bytes = UInt64(chunkCount) * UInt64(geometry.chunkBytes + 256 << 10)
+        let options = StoreOptions(
+            capacity: ByteCount(bytes + bytes / 4 + 1 << 30),
+            segmentSize: common.smoke ? .mebibytes(8) : .mebibytes(256), disk: common.disk)
+        let binding = geometry.binding
+        (db, namespace) = try blocking {
+            let db = try await ChunkDB.open(at: path, options: options)
+            return (db, try await db.namespace("bench", model: binding))
+        }
+        self.source = source
+        self.path = path
+    }
+
+    func key(_ chunk: Int) -> ChunkKey { namespace.key(tokens: source.tokens(chunk)) }
+
+    /// Puts chunks durably, `writers` at once. Latencies are those of whole puts, phases those of
+    /// reserving, of handing all layers over, and of committing.
+    func put(_ chunks: Range<Int>, writers: Int) throws -> Work {
+        try blocking { [self] in
+            try await withThrowingTaskGroup(of: Work.self) { group in
+                for writer in 0..<writers {
+                    group.addTask {
+                        var work = Work()
+                        for chunk in chunks where chunk % writers == writer {
+                            try await put(chunk, &work)
+                        }
+                        return work
+                    }
+                }
+                return try await group.reduce(Work()) { $0 + $1 }
+            }
+        }
+    }
+
+    /// What `Namespace.put` does, in its three steps.
+    private func put(_ chunk: Int, _ work: inout Work) async throws {
+        let start = Clocks.now
+        let tokens = source.tokens(chunk)
+        var writer = try await namespace.beginPut(namespace.key(tokens: tokens), tokens: tokens)
+        let begun = Clocks.now
+        for layer in 0..<source.geometry.layerCount {
+            try await writer.append(
+                layer: layer, keys: source.plane(chunk, layer: layer, .keys),
+                values: source.plane(chunk, layer: layer, .values))
+        }
+        let appended = Clocks.now
+        let outcome = try await writer.commit()
+        let end = Clocks.now
+        guard outcome == .committed else {
+            throw BenchmarkError.world("chunk \(chunk): \(outcome)")
+        }
+        work.latencies.append(end - start)
+        work.add("begin", begun - start)
+        work.add("append", appended - begun)
+        work.add("commit", end - appended)
+        work.operations += 1
+        work.bytes += source.geometry.chunkBytes
+    }
+
+    /// Compares the begin of every plane that was read with what was put.
+    func check(_ data: borrowing ChunkData, chunk: Int) throws {
+        for layer in data.layers {
+            for kind in [ExtentKind.keys, .values] {
+                let isRight = unsafe data.withPlane(layer: layer, kind) {
+                    unsafe begins($0, with: source.plane(chunk, layer: layer, kind))
+                }
+                if !isRight {
+                    throw BenchmarkError.wrongBytes("chunk \(chunk), layer \(layer), \(kind)")
+                }
+            }
+        }
+    }
+
+    func close() throws {
+        try blocking { [db] in await db.close() }
+    }
+}

@@ -1,0 +1,89 @@
+// Chunks to put: geometries of models that exist, bytes that cannot be compressed, and memory that
+// is touched once. Every chunk takes its planes from one pool, at another turn of it, so that
+// chunks differ and a reader can tell whether it got the right one.
+
+import ArgumentParser
+import ChunkDB
+
+/// A model's planes and the tokens of one chunk.
+struct ChunkGeometry: Sendable {
+    let name: String
+    let layerCount: Int
+    let kvHeadCount: Int
+    let headDimension: Int
+    var tokenCount: Int
+    let elementType: ElementType
+
+    var planeBytes: Int {
+        kvHeadCount * headDimension * elementType.byteCount * tokenCount
+    }
+    /// Key and value plane of one layer, which stand side by side.
+    var layerBytes: Int { 2 * planeBytes }
+    var chunkBytes: Int { layerCount * layerBytes }
+
+    var binding: ModelBinding {
+        ModelBinding(
+            name: name, weightsDigest: [UInt8](repeating: 7, count: 32),
+            layers: Array(
+                repeating: LayerGeometry(kvHeadCount: kvHeadCount, headDimension: headDimension),
+                count: layerCount),
+            elementType: elementType,
+            rotary: RotaryEmbedding(base: 500_000, dimension: headDimension))
+    }
+
+    var sizeText: String { ByteCount(UInt64(chunkBytes)).description }
+    var layerText: String { ByteCount(UInt64(layerBytes)).description }
+}
+
+enum Preset: String, CaseIterable, ExpressibleByArgument {
+    /// 32 layers × 8 KV heads × 128, bf16; 256 tokens: 32 MiB.
+    case llama3_8b = "llama-3-8b"
+    /// 16 layers × 8 KV heads × 64, bf16; 64 tokens: 2 MiB.
+    case llama3_1b = "llama-3.2-1b"
+    /// For smoke runs: 128 KiB.
+    case tiny
+
+    var geometry: ChunkGeometry {
+        switch self {
+        case .llama3_8b:
+            ChunkGeometry(
+                name: rawValue, layerCount: 32, kvHeadCount: 8, headDimension: 128,
+                tokenCount: 256, elementType: .bfloat16)
+        case .llama3_1b:
+            ChunkGeometry(
+                name: rawValue, layerCount: 16, kvHeadCount: 8, headDimension: 64,
+                tokenCount: 64, elementType: .bfloat16)
+        case .tiny:
+            ChunkGeometry(
+                name: rawValue, layerCount: 4, kvHeadCount: 2, headDimension: 64,
+                tokenCount: 64, elementType: .bfloat16)
+        }
+    }
+}
+
+/// Hands out any number of chunks.
+struct ChunkSource: Sendable {
+    let geometry: ChunkGeometry
+    private let seed: UInt64
+    private let planes: [[UInt8]]
+
+    init(_ geometry: ChunkGeometry, seed: UInt64) {
+        self.geometry = geometry
+        self.seed = seed
+        // One more than a chunk has, so that each chunk begins elsewhere in the pool.
+        planes = (0..<2 * geometry.layerCount + 1).map {
+            randomBytes(geometry.planeBytes, seed: seed &+ UInt64($0))
+        }
+    }
+
+    func tokens(_ chunk: Int) -> [UInt32] {
+        var generator = SeededGenerator(seed: seed ^ UInt64(chunk) &* 0x9E37_79B9)
+        return (0..<geometry.tokenCount).map { _ in
+            UInt32.random(in: 0..<128_256, using: &generator)
+        }
+    }
+
+    func plane(_ chunk: Int, layer: Int, _ kind: ExtentKind) -> [UInt8] {
+        planes[(chunk + 2 * layer + (kind == .keys ? 0 : 1)) % planes.count]
+    }
+}

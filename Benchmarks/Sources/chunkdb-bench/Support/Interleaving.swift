@@ -1,0 +1,151 @@
+// How numbers are obtained on machines whose device changes its mind within seconds: short windows
+// of the yardstick and of the subjects take turns (Y A Y B Y A Y B … Y), each subject's window is
+// divided by the mean of the yardstick's windows just before and just after it, and medians are
+// reported.
+
+import Histogram
+
+/// What one window did.
+struct Work: Sendable {
+    var operations = 0
+    var bytes = 0
+    /// One an operation, or a sample of them.
+    var latencies: [UInt64] = []
+    /// Parts of an operation, by name.
+    var phases: [String: [UInt64]] = [:]
+
+    mutating func add(_ phase: String, _ nanoseconds: UInt64) {
+        phases[phase, default: []].append(nanoseconds)
+    }
+
+    static func + (left: Work, right: Work) -> Work {
+        Work(
+            operations: left.operations + right.operations, bytes: left.bytes + right.bytes,
+            latencies: left.latencies + right.latencies,
+            phases: left.phases.merging(right.phases) { $0 + $1 })
+    }
+}
+
+/// Somebody who is asked a question, window by window.
+struct Subject {
+    let name: String
+    let subject: String
+    /// Does one window of work; rounds count from 0, the warm-up is round -1.
+    let window: (_ round: Int) throws -> Work
+}
+
+/// All windows of one subject.
+struct Tally {
+    private(set) var rates: [Double] = []
+    private(set) var ratios: [Double] = []
+    private var operationRates: [Double] = []
+    private var latencies = Histogram<UInt32>(numberOfSignificantValueDigits: .three)
+    private var phases: [String: [Double]] = [:]
+    private var bytes = 0
+    private var seconds = 0.0
+    private var cpuSeconds = 0.0
+    private var otherSeconds = 0.0
+
+    /// Takes one window, and returns its bytes per second.
+    @discardableResult
+    mutating func add(_ work: Work, from start: Clocks, to end: Clocks) -> Double {
+        let elapsed = Double(end.nanoseconds - start.nanoseconds) / 1e9
+        let cpu = Double(end.processCPUNanoseconds - start.processCPUNanoseconds) / 1e9
+        let all = Double(end.machineCPUNanoseconds - start.machineCPUNanoseconds) / 1e9
+        seconds += elapsed
+        cpuSeconds += cpu
+        otherSeconds += max(all - cpu, 0)
+        bytes += work.bytes
+        for latency in work.latencies { _ = latencies.record(latency) }
+        for (phase, times) in work.phases { phases[phase, default: []] += times.map { Double($0) } }
+        rates.append(Double(work.bytes) / elapsed)
+        operationRates.append(Double(work.operations) / elapsed)
+        return rates[rates.count - 1]
+    }
+
+    mutating func add(ratio: Double) { ratios.append(ratio) }
+
+    var metrics: [String: Double] {
+        var metrics: [String: Double] = [
+            "operationsPerSecond": median(operationRates),
+            "windowCount": Double(rates.count),
+            "cpuSecondsPerSecond": seconds > 0 ? cpuSeconds / seconds : 0,
+            "otherCPUSecondsPerSecond": seconds > 0 ? otherSeconds / seconds : 0,
+        ]
+        if bytes > 0 {
+            metrics["bytesPerSecond"] = median(rates)
+            metrics["lowestBytesPerSecond"] = rates.min()!
+            metrics["highestBytesPerSecond"] = rates.max()!
+            metrics["cpuSecondsPerGiB"] = cpuSeconds / (Double(bytes) / 1_073_741_824)
+        }
+        if latencies.totalCount > 0 {
+            metrics["p50Nanoseconds"] = Double(latencies.valueAtPercentile(50))
+            metrics["p90Nanoseconds"] = Double(latencies.valueAtPercentile(90))
+            metrics["p99Nanoseconds"] = Double(latencies.valueAtPercentile(99))
+            metrics["maxNanoseconds"] = Double(latencies.max)
+        }
+        for (phase, times) in phases { metrics["\(phase)P50Nanoseconds"] = median(times) }
+        if !ratios.isEmpty {
+            metrics["ratioToDevice"] = median(ratios)
+            metrics["ratioLow"] = ratios.min()!
+            metrics["ratioHigh"] = ratios.max()!
+        }
+        return metrics
+    }
+}
+
+/// Runs subjects against one yardstick. Without one, the subjects just take turns.
+func interleave(
+    rounds: Int, yardstick: Subject?, subjects: [Subject], progress: Progress
+) throws -> [BenchmarkResult] {
+    func window(_ subject: Subject, _ round: Int, _ tally: inout Tally) throws -> Double {
+        let start = Clocks()
+        let work = try subject.window(round)
+        let rate = tally.add(work, from: start, to: Clocks())
+        progress.advance(
+            "\(subject.name), \(subject.subject)", bytesPerSecond: work.bytes > 0 ? rate : nil)
+        return rate
+    }
+
+    // The first of everything is slower: memory is touched, caches of headers are filled.
+    var ignored = Tally()
+    for subject in (yardstick.map { [$0] } ?? []) + subjects {
+        _ = try window(subject, -1, &ignored)
+    }
+    var yard = Tally()
+    var tallies = subjects.map { _ in Tally() }
+    var before = try yardstick.map { try window($0, 0, &yard) }
+    var turn = 1
+    for round in 0..<rounds {
+        for (index, subject) in subjects.enumerated() {
+            let rate = try window(subject, round, &tallies[index])
+            guard let yardstick, let earlier = before else { continue }
+            let later = try window(yardstick, turn, &yard)
+            turn += 1
+            tallies[index].add(ratio: rate / ((earlier + later) / 2))
+            before = later
+        }
+    }
+    var results = zip(subjects, tallies).map { subject, tally in
+        BenchmarkResult(name: subject.name, subject: subject.subject, metrics: tally.metrics)
+    }
+    if let yardstick {
+        results.insert(
+            BenchmarkResult(
+                name: yardstick.name, subject: yardstick.subject, metrics: yard.metrics), at: 0)
+    }
+    return results
+}
+
+/// The windows that `interleave` runs.
+func windowCount(rounds: Int, subjects: Int, hasYardstick: Bool = true) -> Int {
+    subjects * (rounds + 1) + (hasYardstick ? rounds * subjects + 2 : 0)
+}
+
+func median(_ values: [Double]) -> Double {
+    guard !values.isEmpty else { return 0 }
+    let sorted = values.sorted()
+    let middle = sorted.count / 2
+    return sorted.count.isMultiple(of: 2)
+        ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
+}

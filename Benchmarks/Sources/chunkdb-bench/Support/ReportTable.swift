@@ -1,0 +1,91 @@
+// The human form of a report: one line a result, one column for each metric that any of them has.
+
+import Foundation
+
+struct ReportTable {
+    private struct Column: Sendable {
+        let title: String
+        let keys: [String]
+        let text: @Sendable ([Double]) -> String
+    }
+
+    private static let columns: [Column] = [
+        Column(title: "entries", keys: ["entryCount"]) { count($0[0]) },
+        Column(title: "MiB/s", keys: ["bytesPerSecond"]) { fixed($0[0] / 1_048_576, 0) },
+        Column(title: "ops/s", keys: ["operationsPerSecond"]) { count($0[0]) },
+        Column(title: "p50", keys: ["p50Nanoseconds"]) { duration($0[0]) },
+        Column(title: "p99", keys: ["p99Nanoseconds"]) { duration($0[0]) },
+        Column(title: "CPU-s/GiB", keys: ["cpuSecondsPerGiB"]) { fixed($0[0], 3) },
+        Column(title: "of device", keys: ["ratioToDevice"]) { fixed($0[0], 2) },
+        Column(title: "(low–high)", keys: ["ratioLow", "ratioHigh"]) {
+            "\(fixed($0[0], 2))–\(fixed($0[1], 2))"
+        },
+        Column(title: "B/entry", keys: ["bytesPerEntry"]) { fixed($0[0], 1) },
+        Column(title: "cached B", keys: ["pageCacheBytes"]) { count($0[0]) },
+        Column(title: "others' CPUs", keys: ["otherCPUSecondsPerSecond"]) { fixed($0[0], 2) },
+    ]
+
+    static func text(_ report: BenchmarkReport) -> String {
+        let machine = report.machine
+        let used = columns.filter { column in
+            report.results.contains { $0.metrics[column.keys[0]] != nil }
+        }
+        var rows = [[report.verb, "subject"] + used.map(\.title)]
+        for result in report.results {
+            rows.append(
+                [result.name, result.subject]
+                    + used.map { column in
+                        let values = column.keys.compactMap { result.metrics[$0] }
+                        return values.count == column.keys.count ? column.text(values) : "–"
+                    })
+        }
+        var lines = [
+            "\(machine.cpuModel), \(machine.coreCount) cores, \(machine.memoryBytes >> 30) GiB; "
+                + "Linux \(machine.kernel); \(machine.fileSystem) at \(machine.directory)",
+            "engine \(machine.engine), \(machine.isDirect ? "direct" : "BUFFERED"); "
+                + "\(machine.buildConfiguration) build, "
+                + "revision \(machine.gitRevision ?? "unknown"); "
+                + "\(machine.date); load \(fixed(machine.loadAverageAtStart, 1)) → "
+                + fixed(machine.loadAverageAtEnd, 1),
+            "",
+        ]
+        lines += aligned(rows)
+        lines += report.notes.map { "· \($0)" }
+        return lines.joined(separator: "\n")
+    }
+
+    /// The first two columns to the left, numbers to the right.
+    private static func aligned(_ rows: [[String]]) -> [String] {
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            row.indices.map { column in
+                let pad = String(repeating: " ", count: widths[column] - row[column].count)
+                return column < 2 ? row[column] + pad : pad + row[column]
+            }.joined(separator: "  ")
+        }
+    }
+
+    private static func count(_ value: Double) -> String {
+        switch value {
+        case 1e7...: "\(fixed(value / 1e6, 1)) M"
+        case 1e6...: "\(fixed(value / 1e6, 2)) M"
+        case 1e4...: "\(fixed(value / 1e3, 1)) k"
+        default: fixed(value, value == value.rounded() ? 0 : 1)
+        }
+    }
+
+    private static func duration(_ nanoseconds: Double) -> String {
+        switch nanoseconds {
+        case 1e9...: "\(fixed(nanoseconds / 1e9, 2)) s"
+        case 1e6...: "\(fixed(nanoseconds / 1e6, 2)) ms"
+        case 1e3...: "\(fixed(nanoseconds / 1e3, 2)) µs"
+        default: "\(fixed(nanoseconds, 0)) ns"
+        }
+    }
+
+    private static func fixed(_ value: Double, _ digits: Int) -> String {
+        value.formatted(
+            .number.precision(.fractionLength(digits)).grouping(.never)
+                .locale(Locale(identifier: "en_US_POSIX")))
+    }
+}

@@ -1,0 +1,104 @@
+// What all verbs share: their common options, and the way from a measurement to a printed report. A
+// new verb is one file with one type that conforms to `Workload`.
+
+import ArgumentParser
+import ChunkDB
+
+struct CommonOptions: ParsableArguments {
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Flag(help: "Tiny inputs, for tests: proves that the verb works, measures nothing.")
+    var smoke = false
+
+    @Option(
+        help: "Where to work: a directory is made inside and removed afterwards (default: here).")
+    var directory: String?
+
+    @Flag(help: "Keep what was written.")
+    var keep = false
+
+    @Option(help: "Who moves the bytes: automatic, ring or threads.")
+    var engine: DiskEngine = .automatic
+
+    @Flag(help: "Go through the page cache; for file systems without direct I/O.")
+    var buffered = false
+
+    @Option(help: "What random choices are drawn from.")
+    var seed: UInt64 = 1
+
+    var disk: DiskOptions {
+        var options = DiskOptions()
+        options.engine = engine
+        options.buffered = buffered
+        return options
+    }
+
+    var facts: [String: OptionValue] {
+        [
+            "smoke": .flag(smoke), "engine": .text(engine.rawValue), "buffered": .flag(buffered),
+            "seed": .number(Int(truncatingIfNeeded: seed)),
+        ]
+    }
+}
+
+extension DiskEngine: @retroactive ExpressibleByArgument {}
+
+/// A verb of the bench.
+protocol Workload: ParsableCommand {
+    var common: CommonOptions { get }
+    /// The verb's own options, as they are in force.
+    var facts: [String: OptionValue] { get }
+    /// Measures, and adds results and notes to the report.
+    func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws
+}
+
+extension Workload {
+    /// The whole run, in a directory that is gone afterwards.
+    func report() throws -> BenchmarkReport {
+        let workplace = try Workplace(inside: common.directory, keep: common.keep)
+        defer { workplace.remove() }
+        var report = BenchmarkReport(
+            verb: Self.configuration.commandName ?? "",
+            machine: Machine(directory: workplace.path, traits: nil),
+            options: common.facts.merging(facts) { $1 }, results: [])
+        if report.machine.buildConfiguration == "debug" {
+            report.notes.append("debug build: these numbers say nothing")
+        }
+        try measure(in: workplace, &report)
+        report.machine.loadAverageAtEnd = Machine.loadAverage
+        if report.machine.loadAverageAtStart > Double(report.machine.coreCount) / 2, !common.smoke {
+            report.notes.append(
+                "the machine was busy with other work; see the load and others' CPUs")
+        }
+        return report
+    }
+
+    func run() throws {
+        let report = try report()
+        print(common.json ? try report.json() : ReportTable.text(report))
+    }
+}
+
+extension BenchmarkReport {
+    /// Notes which engine moved the bytes, and how.
+    mutating func takeTraits(_ traits: DiskTraits) {
+        machine.engine = traits.engine
+        machine.isDirect = traits.isDirect
+        machine.alignmentBytes = traits.alignment
+        machine.hasRegisteredBuffers = traits.hasRegisteredBuffers
+        machine.engineNotes = traits.notes
+    }
+
+    /// The proof that transfers bypassed the page cache: what it holds of the measured files.
+    mutating func addPageCache(_ name: String, subject: String, below directory: String, moved: Int)
+    {
+        let resident = PageCache.residentBytes(below: directory)
+        results.append(
+            BenchmarkResult(
+                name: name, subject: subject,
+                metrics: [
+                    "pageCacheBytes": Double(resident), "movedBytes": Double(moved),
+                ]))
+    }
+}

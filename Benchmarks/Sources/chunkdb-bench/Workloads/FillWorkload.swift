@@ -1,0 +1,106 @@
+// Question: how close do durable puts come to plain writes of the same bytes, each followed by a
+// flush? A bad answer: below 0.80 of the device for chunks of 32 MiB, or CPU per GiB of another
+// order than the one copy and the one digest that a put pays for.
+
+import ArgumentParser
+import ChunkDB
+
+struct FillWorkload: Workload {
+    static let configuration = CommandConfiguration(
+        commandName: "fill", abstract: "Durable puts of whole chunks, against write + flush.")
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(
+        parsing: .upToNextOption,
+        help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var preset: [Preset] = [.llama3_8b, .llama3_1b]
+
+    @Option(help: "Puts at once; the yardstick has as many writes at once.")
+    var writers = 1
+
+    @Option(help: "Bytes of one window.")
+    var window = ByteSize(512 << 20)
+
+    @Option(help: "Windows of each; they take turns.")
+    var rounds = 9
+
+    func validate() throws {
+        guard (1...64).contains(writers), rounds > 0, !preset.isEmpty else {
+            throw ValidationError("writers are 1 to 64, and there is at least one round")
+        }
+    }
+
+    private var presets: [Preset] { common.smoke ? [.tiny] : preset }
+    private var windowBytes: Int { common.smoke ? 1 << 19 : window.byteCount }
+    private var roundCount: Int { common.smoke ? 2 : rounds }
+
+    var facts: [String: OptionValue] {
+        [
+            "presets": .text(presets.map(\.rawValue).joined(separator: ",")),
+            "writers": .number(writers), "windowBytes": .number(windowBytes),
+            "rounds": .number(roundCount),
+        ]
+    }
+
+    func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
+        let progress = Progress(
+            stepCount: presets.count * windowCount(rounds: roundCount, subjects: 1))
+        defer { progress.finish() }
+        for preset in presets {
+            try measure(preset, in: workplace, &report, progress)
+        }
+        report.notes.append(
+            "put: key, `beginPut`, one `append` of arrays a layer, `commit`; durable on return; "
+                + "all writers on one caller thread")
+        report.notes.append(
+            "device: preallocated file written for the first time, as the store's segments are")
+    }
+
+    private func measure(
+        _ preset: Preset, in workplace: Workplace, _ report: inout BenchmarkReport,
+        _ progress: Progress
+    ) throws {
+        let geometry = preset.geometry
+        let chunksPerWindow = max(windowBytes / geometry.chunkBytes, writers)
+        let bytesPerWindow = chunksPerWindow * geometry.chunkBytes
+        // One window to warm up each, and one yardstick more than puts.
+        let yardstickBytes = (roundCount + 2) * bytesPerWindow
+        let chunkCount = (roundCount + 1) * chunksPerWindow
+        try workplace.requireSpace(yardstickBytes + chunkCount * geometry.chunkBytes)
+        let loop = try DeviceLoop(
+            directory: workplace.directory("device-\(preset.rawValue)"),
+            operationBytes: geometry.chunkBytes, depth: writers, fileBytes: yardstickBytes,
+            options: common.disk)
+        defer { try? loop.close() }
+        let source = ChunkSource(geometry, seed: common.seed)
+        let store = try BenchStore(
+            at: workplace.directory("store-\(preset.rawValue)"), source: source,
+            chunkCount: chunkCount, common: common)
+        defer { try? store.close() }
+        report.takeTraits(store.db.disk)
+
+        let yardstick = Subject(name: "put \(geometry.sizeText)", subject: "device") { turn in
+            let first = (turn + 1) * chunksPerWindow
+            return try loop.run(
+                .durableWrite,
+                at: (first..<first + chunksPerWindow).map { UInt64($0 * geometry.chunkBytes) })
+        }
+        let puts = Subject(name: "put \(geometry.sizeText)", subject: "chunkdb") { round in
+            let first = (round + 1) * chunksPerWindow
+            return try store.put(first..<first + chunksPerWindow, writers: writers)
+        }
+        var results = try interleave(
+            rounds: roundCount, yardstick: yardstick, subjects: [puts], progress: progress)
+        let payload = Double(chunkCount * geometry.chunkBytes)
+        let counters = store.db.diskCounters
+        results[1].metrics["writtenBytesPerPayloadByte"] = Double(counters.writtenBytes) / payload
+        results[1].metrics["flushesPerPut"] = Double(counters.flushCount) / Double(chunkCount)
+        results[1].metrics["copiedBytesPerPayloadByte"] =
+            Double(store.db.counters.copiedBytes) / payload
+        report.results += results
+        report.addPageCache(
+            "page cache after \(geometry.sizeText) puts", subject: "chunkdb", below: store.path,
+            moved: Int(clamping: counters.writtenBytes))
+    }
+}

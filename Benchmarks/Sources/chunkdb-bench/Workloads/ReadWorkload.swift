@@ -1,0 +1,281 @@
+// Question: how close do verified reads of single layers and of whole chunks come to plain random
+// reads of the same size and depth? A bad answer: below 0.90 of the device for layers at depth 8,
+// verification that costs throughput, or pages of the store in the page cache.
+
+import ArgumentParser
+import ChunkDB
+import Feed
+
+struct ReadWorkload: Workload {
+    static let configuration = CommandConfiguration(
+        commandName: "read",
+        abstract: "Random reads of layers, chunks and feeds, against plain random reads.")
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var preset: Preset = .llama3_8b
+
+    @Option(help: "Tokens of a chunk (default: the preset's).")
+    var tokens: Int?
+
+    @Option(help: "Chunks in the store.")
+    var chunks = 64
+
+    @Option(help: "Layers asked for at once: concurrent tasks, and transfers of the yardstick.")
+    var depth = 8
+
+    @Option(help: "Caller threads that the layers' tasks are divided among.")
+    var callers = 1
+
+    @Option(help: "Bytes of one window.")
+    var window = ByteSize(512 << 20)
+
+    @Option(help: "Windows of each; they take turns.")
+    var rounds = 9
+
+    func validate() throws {
+        guard (1...256).contains(depth), (1...depth).contains(callers), rounds > 0, chunks > 0,
+            (1...65_536).contains(tokens ?? 1)
+        else {
+            throw ValidationError(
+                "depth is 1 to 256, and at least as many as callers; "
+                    + "at least one token, chunk and round"
+            )
+        }
+    }
+
+    private var geometry: ChunkGeometry {
+        if common.smoke { return Preset.tiny.geometry }
+        var geometry = preset.geometry
+        if let tokens { geometry.tokenCount = tokens }
+        return geometry
+    }
+    private var chunkCount: Int { common.smoke ? 8 : chunks }
+    private var windowBytes: Int { common.smoke ? 1 << 19 : window.byteCount }
+    private var roundCount: Int { common.smoke ? 2 : rounds }
+
+    var facts: [String: OptionValue] {
+        [
+            "preset": .text(geometry.name), "tokens": .number(geometry.tokenCount),
+            "chunks": .number(chunkCount), "depth": .number(depth),
+            "callers": .number(callers),
+            "windowBytes": .number(windowBytes), "rounds": .number(roundCount),
+        ]
+    }
+
+    func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
+        let storeBytes = chunkCount * geometry.chunkBytes
+        try workplace.requireSpace(3 * storeBytes)
+        let store = try BenchStore(
+            at: workplace.directory("store"), source: ChunkSource(geometry, seed: common.seed),
+            chunkCount: chunkCount, common: common)
+        defer { try? store.close() }
+        _ = try store.put(0..<chunkCount, writers: 1)
+        report.takeTraits(store.db.disk)
+        let progress = Progress(
+            stepCount: windowCount(rounds: roundCount, subjects: 4)
+                + windowCount(rounds: roundCount, subjects: 1))
+        defer { progress.finish() }
+
+        let layers = try loop("layers", geometry.layerBytes, depth, storeBytes, workplace)
+        defer { try? layers.close() }
+        report.results += try interleave(
+            rounds: roundCount, yardstick: yardstick(layers, "layer \(geometry.layerText)"),
+            subjects: [
+                layerReads("", store, stream: 2, gets(store, .verified)),
+                layerReads(", unverified", store, stream: 3, gets(store, .unverified)),
+                layerReads(", own memory", store, stream: 4, locatedReads(store)), feeds(store),
+            ], progress: progress)
+
+        let wholes = try loop("chunks", geometry.chunkBytes, 1, storeBytes, workplace)
+        defer { try? wholes.close() }
+        report.results += try interleave(
+            rounds: roundCount, yardstick: yardstick(wholes, "chunk \(geometry.sizeText)"),
+            subjects: [chunkReads(store)], progress: progress)
+
+        report.addPageCache(
+            "page cache after reads", subject: "chunkdb", below: store.path,
+            moved: Int(clamping: store.db.diskCounters.readBytes))
+        report.notes += [
+            "layer: `get(key, layers: l..<l+1)`, key and value plane side by side, "
+                + "\(depth) tasks on \(callers) caller thread(s); checked against what was put",
+            "own memory: `locate`, then one read into memory the caller keeps; verified there",
+            "feed: `ChunkFeed` over 8 chunks, all layers, verified; latencies are those of a layer",
+            "chunk: `get(key)`, one at a time; the device reads as many bytes in one request",
+        ]
+    }
+
+    // MARK: Who is asked
+
+    private func loop(
+        _ name: String, _ bytes: Int, _ depth: Int, _ fileBytes: Int, _ workplace: Workplace
+    ) throws -> DeviceLoop {
+        let loop = try DeviceLoop(
+            directory: workplace.directory("device-\(name)"), operationBytes: bytes, depth: depth,
+            fileBytes: fileBytes, options: common.disk)
+        try loop.fill()
+        return loop
+    }
+
+    private func yardstick(_ loop: DeviceLoop, _ name: String) -> Subject {
+        let count = max(windowBytes / loop.operationBytes, 1)
+        return Subject(name: name, subject: "device") { turn in
+            var generator = generator(turn, 1)
+            return try loop.run(.read, at: loop.randomOffsets(count, &generator))
+        }
+    }
+
+    /// Layers in random order, `depth` tasks at once. `read` brings one and checks it.
+    private func layerReads(
+        _ name: String, _ store: BenchStore, stream: UInt64, _ read: @escaping LayerRead
+    ) -> Subject {
+        let count = max(windowBytes / geometry.layerBytes, 1)
+        let (chunkCount, depth, callers, geometry) = (chunkCount, depth, callers, geometry)
+        return Subject(name: "layer \(geometry.layerText)\(name)", subject: "chunkdb") { round in
+            var generator = generator(round, stream)
+            let wanted = (0..<count).map { _ in
+                let chunk = Int.random(in: 0..<chunkCount, using: &generator)
+                return WantedLayer(
+                    chunk: chunk, key: store.key(chunk),
+                    layer: Int.random(in: 0..<geometry.layerCount, using: &generator))
+            }
+            return try onCallers(callers) { caller in
+                try await withThrowingTaskGroup(of: Work.self) { group in
+                    for lane in stride(from: caller, to: depth, by: callers) {
+                        group.addTask {
+                            var work = Work()
+                            for index in stride(from: lane, to: count, by: depth) {
+                                let start = Clocks.now
+                                try await read(wanted[index], lane, &work)
+                                work.latencies.append(Clocks.now - start)
+                                work.operations += 1
+                                work.bytes += geometry.layerBytes
+                            }
+                            return work
+                        }
+                    }
+                    return try await group.reduce(Work()) { $0 + $1 }
+                }
+            }
+        }
+    }
+
+    private typealias LayerRead =
+        @Sendable (WantedLayer, _ lane: Int, inout Work) async throws -> Void
+
+    /// `get` of one layer, into memory that the store gives.
+    private func gets(_ store: BenchStore, _ verification: Verification) -> LayerRead {
+        { wanted, _, _ in
+            guard
+                let data = try await store.namespace.get(
+                    wanted.key, layers: wanted.layer..<wanted.layer + 1, verification: verification)
+            else { throw BenchmarkError.wrongBytes("chunk \(wanted.chunk): a miss") }
+            try store.check(data, chunk: wanted.chunk)
+        }
+    }
+
+    /// `locate`, and one read of both planes into the caller's memory, verified there.
+    private func locatedReads(_ store: BenchStore) -> LayerRead {
+        let kept = (0..<depth).map { _ in
+            LayerMemory(store.namespace.disk.makeBuffer(byteCount: geometry.layerBytes))
+        }
+        return { wanted, lane, work in
+            let memory = kept[lane]
+            let start = Clocks.now
+            guard
+                let found = try await store.namespace.locate(
+                    wanted.key, layers: wanted.layer..<wanted.layer + 1),
+                let first = found.extents.first
+            else { throw BenchmarkError.wrongBytes("chunk \(wanted.chunk): a miss") }
+            let located = Clocks.now
+            // What `Disk.startReads` does, with the time at which the disk called back.
+            let (result, arrived) = await withCheckedContinuation { continuation in
+                store.namespace.disk.submit(
+                    IORequest(
+                        .read, file: first.file, offset: first.fileOffset,
+                        slice: memory.buffer.slice
+                    ) { continuation.resume(returning: ($0, Clocks.now)) })
+            }
+            let resumed = Clocks.now
+            guard try result.get() == memory.buffer.byteCount else {
+                throw BenchmarkError.wrongBytes("chunk \(wanted.chunk): a short read")
+            }
+            try memory.verify(found)
+            work.add("locate", located - start)
+            work.add("transfer", arrived - located)
+            work.add("resume", resumed - arrived)
+            work.add("verify", Clocks.now - resumed)
+        }
+    }
+
+    private func chunkReads(_ store: BenchStore) -> Subject {
+        let count = max(windowBytes / geometry.chunkBytes, 1)
+        let (chunkCount, geometry) = (chunkCount, geometry)
+        return Subject(name: "chunk \(geometry.sizeText)", subject: "chunkdb") { round in
+            var generator = generator(round, 5)
+            let wanted = (0..<count).map { _ in Int.random(in: 0..<chunkCount, using: &generator) }
+            return try blocking {
+                var work = Work()
+                for chunk in wanted {
+                    let key = store.key(chunk)
+                    let start = Clocks.now
+                    guard let data = try await store.namespace.get(key) else {
+                        throw BenchmarkError.wrongBytes("chunk \(chunk): a miss")
+                    }
+                    work.latencies.append(Clocks.now - start)
+                    try store.check(data, chunk: chunk)
+                    work.operations += 1
+                    work.bytes += geometry.chunkBytes
+                }
+                return work
+            }
+        }
+    }
+
+    private func feeds(_ store: BenchStore) -> Subject {
+        let perFeed = min(8, chunkCount)
+        let count = max(windowBytes / (perFeed * geometry.chunkBytes), 1)
+        let (chunkCount, geometry) = (chunkCount, geometry)
+        return Subject(name: "feed of \(perFeed) chunks", subject: "chunkdb") { round in
+            var generator = generator(round, 6)
+            let prompts = (0..<count).map { _ in
+                (0..<perFeed).map { _ in Int.random(in: 0..<chunkCount, using: &generator) }
+            }
+            return try blocking {
+                var work = Work()
+                for prompt in prompts {
+                    var start = Clocks.now
+                    let feed = try await ChunkFeed.start(
+                        prompt.map { FeedItem(store.namespace, store.key($0)) })
+                    guard feed.misses.isEmpty else { throw BenchmarkError.wrongBytes("a miss") }
+                    while let layer = try await feed.nextLayer() {
+                        work.latencies.append(Clocks.now - start)
+                        for (index, chunk) in prompt.enumerated() {
+                            let plane = store.source.plane(chunk, layer: layer.layer, .values)
+                            let isRight = unsafe layer.withPlane(chunk: index, .values) {
+                                unsafe begins($0, with: plane)
+                            }
+                            if !isRight { throw BenchmarkError.wrongBytes("feed, chunk \(chunk)") }
+                        }
+                        work.operations += 1
+                        work.bytes += perFeed * geometry.layerBytes
+                        start = Clocks.now
+                    }
+                }
+                return work
+            }
+        }
+    }
+
+    private func generator(_ round: Int, _ stream: UInt64) -> SeededGenerator {
+        SeededGenerator(
+            seed: common.seed &+ stream << 32 &+ UInt64(bitPattern: Int64(round)) &* 0x9E37_79B9)
+    }
+}
+
+private struct WantedLayer: Sendable {
+    let chunk: Int
+    let key: ChunkKey
+    let layer: Int
+}

@@ -1,0 +1,146 @@
+// Every verb runs with tiny inputs, so that no workload rots, and says what the README's schema
+// says. No number is judged here: a busy machine must not fail a test.
+
+import ArgumentParser
+import ChunkDB
+import Foundation
+import Testing
+
+@testable import chunkdb_bench
+
+@Suite(.serialized)
+struct SmokeTests {
+    /// What must be there for each verb, and who must have answered.
+    static let expected: [String: (metrics: Set<String>, subjects: Set<String>)] = [
+        "device": (["bytesPerSecond", "p50Nanoseconds", "p99Nanoseconds"], ["device"]),
+        "fill": (
+            ["bytesPerSecond", "p50Nanoseconds", "cpuSecondsPerGiB", "ratioToDevice", "ratioLow"],
+            ["device", "chunkdb"]
+        ),
+        "read": (
+            ["bytesPerSecond", "p99Nanoseconds", "cpuSecondsPerGiB", "ratioToDevice", "ratioHigh"],
+            ["device", "chunkdb"]
+        ),
+        "index": (
+            ["operationsPerSecond", "bytesPerEntry", "p50Nanoseconds", "checkpointBytes"],
+            ["chunkdb"]
+        ),
+    ]
+    /// Metrics that may be nothing: what others used, and what the page cache holds.
+    static let mayBeZero: Set<String> = [
+        "otherCPUSecondsPerSecond", "pageCacheBytes", "cpuSecondsPerSecond", "cpuSecondsPerGiB",
+    ]
+
+    /// Direct where the file system allows it, as containers often do not.
+    static let disk: [String] = {
+        var options = DiskOptions()
+        options.registeredPoolBytes = 0
+        let probe = try? openDisk(
+            directory: FileManager.default.temporaryDirectory.path, create: false, readOnly: false, options: options)
+        guard let probe else { return ["--buffered"] }
+        try? blocking { await probe.shutdown() }
+        return []
+    }()
+
+    @Test(arguments: expected.keys.sorted())
+    func runsAndReports(_ verb: String) throws {
+        // Our own: others may run benches in the temporary directory.
+        let parent = FileManager.default.temporaryDirectory.appending(
+            path: "bench-smoke-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: parent, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: parent) }
+        let arguments = [verb, "--smoke", "--json", "--directory", parent.path] + Self.disk
+        let workload = try #require(try ChunkDBBench.parseAsRoot(arguments) as? any Workload)
+        let report = try workload.report()
+        let leftovers = try FileManager.default.contentsOfDirectory(atPath: parent.path)
+        #expect(leftovers == [], "the working directory was left behind")
+
+        let json = try #require(
+            try JSONSerialization.jsonObject(with: Data(report.json().utf8)) as? [String: Any])
+        #expect(json["verb"] as? String == verb)
+        #expect(json["schema"] as? Int == 1)
+        let options = try #require(json["options"] as? [String: Any])
+        #expect(options["smoke"] as? Bool == true)
+        try checkMachine(json, isDirect: Self.disk.isEmpty)
+        let results = try #require(json["results"] as? [[String: Any]])
+        try checkResults(results, verb)
+        // The same object comes back from its JSON, and the table names every result.
+        let decoded = try JSONDecoder().decode(
+            BenchmarkReport.self, from: Data(report.json().utf8))
+        let table = ReportTable.text(decoded)
+        for result in report.results { #expect(table.contains(result.name)) }
+    }
+
+    private func checkMachine(_ json: [String: Any], isDirect: Bool) throws {
+        let machine = try #require(json["machine"] as? [String: Any])
+        for name in ["cpuModel", "kernel", "fileSystem", "directory", "engine", "date"] {
+            #expect((machine[name] as? String)?.isEmpty == false, "machine.\(name)")
+        }
+        for name in ["coreCount", "memoryBytes", "alignmentBytes"] {
+            #expect(try #require(machine[name] as? Int) > 0, "machine.\(name)")
+        }
+        for name in ["loadAverageAtStart", "loadAverageAtEnd"] {
+            #expect(try #require(machine[name] as? Double) >= 0, "machine.\(name)")
+        }
+        if !isDirect { #expect(machine["isDirect"] as? Bool == false) }
+    }
+
+    private func checkResults(_ results: [[String: Any]], _ verb: String) throws {
+        #expect(!results.isEmpty)
+        var metricNames: Set<String> = []
+        var subjects: Set<String> = []
+        for result in results {
+            let name = try #require(result["name"] as? String)
+            let metrics = try #require(result["metrics"] as? [String: Double])
+            #expect(!metrics.isEmpty)
+            for (metric, value) in metrics {
+                #expect(value.isFinite && value >= 0, "\(name): \(metric) = \(value)")
+                if !Self.mayBeZero.contains(metric) {
+                    #expect(value > 0, "\(name): \(metric)")
+                }
+            }
+            metricNames.formUnion(metrics.keys)
+            subjects.insert(try #require(result["subject"] as? String))
+        }
+        let expected = try #require(Self.expected[verb])
+        #expect(expected.metrics.subtracting(metricNames).isEmpty)
+        #expect(subjects == expected.subjects)
+    }
+
+    @Test(arguments: [
+        ["device", "--size", "5"], ["device", "--depth", "0"], ["fill", "--preset", "gpt"],
+        ["fill", "--rounds", "0"], ["read", "--depth", "-1"], ["index", "--entries", "0"],
+        ["device", "--size", "9999999999GiB"], ["nonsense"],
+    ])
+    func refusesBadArguments(_ arguments: [String]) {
+        #expect(throws: (any Error).self) { try ChunkDBBench.parseAsRoot(arguments) }
+    }
+
+    @Test func saysWhenThereIsNoSuchDirectory() throws {
+        let arguments = ["read", "--smoke", "--directory", "/proc/no/such"]
+        let workload = try #require(try ChunkDBBench.parseAsRoot(arguments) as? any Workload)
+        #expect(throws: BenchmarkError.self) { try workload.report() }
+    }
+
+    @Test func sizes() {
+        #expect(ByteSize(argument: "4096")?.byteCount == 4_096)
+        #expect(ByteSize(argument: "64KiB")?.byteCount == 65_536)
+        #expect(ByteSize(argument: "1 MiB")?.description == "1MiB")
+        #expect(ByteSize(argument: "2g")?.description == "2GiB")
+        for wrong in ["", "MiB", "-1", "1.5MiB", "7 furlongs"] {
+            #expect(ByteSize(argument: wrong) == nil)
+        }
+    }
+
+    @Test func medians() {
+        #expect(median([]) == 0)
+        #expect(median([3, 1, 2]) == 2)
+        #expect(median([4, 1, 2, 3]) == 2.5)
+    }
+
+    @Test func geometriesAreWhatTheySay() {
+        #expect(Preset.llama3_8b.geometry.chunkBytes == 32 << 20)
+        #expect(Preset.llama3_8b.geometry.layerBytes == 1 << 20)
+        #expect(Preset.llama3_1b.geometry.chunkBytes == 2 << 20)
+    }
+}

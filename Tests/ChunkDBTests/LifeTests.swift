@@ -1,0 +1,492 @@
+import BlockIO
+import ChunkDB
+import ChunkFormat
+import EngineTestSupport
+import KVModel
+import Primitives
+import SegmentLog
+import StoreTestSupport
+import Testing
+
+@Suite("The life of a store")
+struct LifeTests {
+    /// Puts owners, removes every third, and returns the machine after the given end.
+    private func filled(
+        _ machine: SimulatedMachine, _ owners: Range<UInt64>,
+        checkpointAfter: UInt64? = nil, closing: Bool
+    ) throws {
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+            for owner in owners {
+                try await TestChunk(owner).put(in: space)
+                if owner % 3 == 0 { try await space.remove(TestChunk(owner).key(in: space)) }
+                if owner == checkpointAfter { try await db.checkpoint() }
+            }
+            if closing { await db.close() }
+        }
+    }
+
+    private func check(_ machine: SimulatedMachine, _ owners: Range<UInt64>) throws
+        -> RecoveryReport
+    {
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try #require(db.namespace("acme"))
+            for owner in owners {
+                let isIntact = try await TestChunk(owner).isIntact(in: space)
+                #expect(isIntact == (owner % 3 == 0 ? nil : true), "chunk \(owner)")
+            }
+            #expect(space.entryCount == owners.count { $0 % 3 != 0 })
+            await db.close()
+        }
+        return db.recovery
+    }
+
+    @Test("CKP-6 reopens from its checkpoint, and replays nothing")
+    func reopenWithCheckpoint() throws {
+        let machine = SimulatedMachine(seed: 1)
+        try filled(machine, 0..<30, closing: true)
+        let report = try check(machine.afterRestart(), 0..<30)
+        #expect(report.checkpointIgnored == nil)
+        #expect(report.replayedCommitCount == 0)
+        #expect(report.damages.isEmpty)
+    }
+
+    @Test("RCV-7 RCV-14 reopens without a checkpoint by walking the log")
+    func reopenWithoutCheckpoint() throws {
+        let machine = SimulatedMachine(seed: 2)
+        try filled(machine, 0..<30, closing: true)
+        machine.disk.removeFile(StoreFiles.checkpoint)
+        let report = try check(machine.afterRestart(), 0..<30)
+        #expect(report.checkpointIgnored == "there is none")
+        #expect(report.replayedCommitCount > 30)
+        #expect(report.damages.isEmpty)
+    }
+
+    @Test(
+        "CKP-8 TMB-3 a checkpoint in the middle and a power cut lose nothing",
+        arguments: SurvivalPattern.allCases)
+    func checkpointThenCrash(pattern: SurvivalPattern) throws {
+        let machine = SimulatedMachine(seed: 3, segmentSize: .kibibytes(64))
+        try filled(machine, 0..<20, checkpointAfter: 8, closing: false)
+        let image = machine.afterPowerCut(Survival(pattern, seed: 77))
+        let report = try check(image, 0..<20)
+        #expect(report.damages.isEmpty)
+        #expect(try check(image.afterRestart(), 0..<20).damages.isEmpty)
+    }
+
+    @Test("a dead process leaves a store that opens")
+    func processDeath() throws {
+        let machine = SimulatedMachine(seed: 4, segmentSize: .kibibytes(64))
+        try filled(machine, 0..<12, closing: false)
+        var next = machine
+        next.disk = machine.disk.afterProcessDeath(seed: 5)
+        #expect(try check(next, 0..<12).damages.isEmpty)
+    }
+
+    @Test("SEG-7 SEG-10 every opening begins a new segment use")
+    func newUse() throws {
+        var machine = SimulatedMachine(seed: 5)
+        for round in 0..<4 as Range<UInt64> {
+            let db = try machine.open()
+            try machine.run { () async throws in
+                let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+                try await TestChunk(round).put(in: space)
+                await db.close()
+            }
+            machine = machine.afterRestart()
+        }
+        let segments = machine.disk.fileNames.filter { $0.hasPrefix("segments/") }
+        #expect(segments == (0..<4).map { "segments/0000000\($0)" })
+        let uses = try segments.map { name in
+            try header(of: name, in: machine)
+        }
+        #expect(uses.map(\.useSequence) == [1, 2, 3, 4])
+        #expect(Set(uses.map(\.salt)).count == 4, "SEG-8: a fresh salt each")
+    }
+
+    private func header(of name: String, in machine: SimulatedMachine) throws -> SegmentHeader {
+        let superblock = try Superblock(
+            decoding: machine.disk.bytes(of: "superblock", 0..<4_096), copyIndex: 0)
+        return try SegmentHeader(
+            decoding: machine.disk.bytes(of: name, 0..<4_096),
+            segment: StoreFiles.segmentID(fileName: String(name.dropFirst(9)))!,
+            storeID: superblock.storeID,
+            key: SegmentHeader.sealKey(secret: superblock.secret))
+    }
+
+    @Test("the budget is exact: what does not fit is refused, and nothing is lost")
+    func capacity() throws {
+        let budget = ByteCount.mebibytes(2)
+        let machine = SimulatedMachine(seed: 6, capacity: budget, segmentSize: .kibibytes(256))
+        let db = try machine.open()
+        let stored = try machine.run { () async throws -> [UInt64] in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+            var stored: [UInt64] = []
+            var refused = 0
+            for owner in 0..<200 as Range<UInt64> {
+                do {
+                    try await TestChunk(owner, tokenCount: 40).put(in: space)
+                    stored.append(owner)
+                } catch StoreError.log(.capacityExceeded(let needed, let available)) {
+                    #expect(needed > available)
+                    #expect(space.contains(TestChunk(owner, tokenCount: 40).key(in: space)) == nil)
+                    refused += 1
+                }
+                let counters = await db.logCounters()
+                #expect(counters.allocatedBytes <= budget.bytes, "\(owner)")
+                if refused == 5 { break }
+            }
+            #expect(refused == 5)
+            // Refusing ends no segment: a smaller chunk may still fit, and removals go on.
+            for owner in stored {
+                #expect(try await TestChunk(owner, tokenCount: 40).isIntact(in: space) == true)
+            }
+            for owner in stored.prefix(5) {
+                try await space.remove(TestChunk(owner, tokenCount: 40).key(in: space))
+            }
+            // The same key again is not "already present" after a refusal.
+            await #expect(throws: StoreError.self) {
+                for _ in 0..<3 {
+                    try await TestChunk(900, tokenCount: 400).put(in: space)
+                }
+            }
+            let counters = await db.logCounters()
+            #expect(counters.allocatedBytes <= budget.bytes + (512 << 10) + (3 << 20))
+            await db.close()
+            return stored
+        }
+        #expect(stored.count > 20)
+        let next = machine.afterRestart()
+        let again = try next.open()
+        try next.run { () async throws in
+            let space = try #require(again.namespace("acme"))
+            for (index, owner) in stored.enumerated() {
+                let isIntact = try await TestChunk(owner, tokenCount: 40).isIntact(in: space)
+                #expect(isIntact == (index < 5 ? nil : true))
+            }
+            #expect(again.recovery.damages.isEmpty)
+            await again.close()
+        }
+    }
+
+    @Test("a commit that failed for want of space leaves its key free")
+    func failedCommitLeavesKeyFree() throws {
+        let machine = SimulatedMachine(seed: 7, segmentSize: .kibibytes(64))
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+            // Sixteen units: header, slot, namespace, slot, and records of 3, 3 and 5.
+            let chunks = [
+                TestChunk(1), TestChunk(2), TestChunk(3, tokenCount: 32),
+            ]
+            func begun(_ chunk: TestChunk) async throws -> ChunkWriter {
+                var writer = try await space.beginPut(chunk.key(in: space), tokens: chunk.tokens)
+                let planes = chunk.layers(space.binding)[0]
+                try await writer.append(layer: 0, keys: planes.keys, values: planes.values)
+                return writer
+            }
+            let first = try await begun(chunks[0])
+            let second = try await begun(chunks[1])
+            let third = try await begun(chunks[2])
+            #expect(try await first.commit() == .committed)
+            #expect(try await second.commit() == .committed)
+            // The use has no slot left, and the disk no room for another segment.
+            machine.disk.fail(.allocate, number: 1, errorNumber: 28)
+            do {
+                _ = try await third.commit()
+                Issue.record("committed without a slot")
+            } catch StoreError.log(.capacityExceeded) {}
+            #expect(space.contains(chunks[2].key(in: space)) == nil)
+            // An answer, not a sickness: the same key can be put at once.
+            #expect(try await chunks[2].put(in: space) == .committed)
+            for chunk in chunks { #expect(try await chunk.isIntact(in: space) == true) }
+            await db.close()
+        }
+    }
+
+    @Test("O-4 after a failed flush the store is degraded, and never says that a lost key is there")
+    func degraded() throws {
+        let machine = SimulatedMachine(seed: 7)
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+            try await TestChunk(1).put(in: space)
+            machine.disk.fail(.flush, number: 1, errorNumber: 5)
+            do {
+                _ = try await TestChunk(3).put(in: space)
+                Issue.record("a failed flush was reported as success")
+            } catch StoreError.log(.disk(let cause)) {
+                #expect(cause.operation == "flush")
+            }
+            #expect(space.contains(TestChunk(3).key(in: space)) == nil)
+            do {
+                let outcome = try await TestChunk(3).put(in: space)
+                Issue.record("a degraded store said \(outcome)")
+            } catch StoreError.log(.degraded) {}
+            #expect(try await TestChunk(1).isIntact(in: space) == true)
+            await db.close()
+        }
+        let next = machine.afterRestart()
+        let again = try next.open()
+        try next.run { () async throws in
+            let space = try #require(again.namespace("acme"))
+            #expect(try await TestChunk(1).isIntact(in: space) == true)
+            // P-3: the failed put may be there, whole, or not.
+            #expect(try await TestChunk(3).isIntact(in: space) != false)
+            try await TestChunk(3).put(in: space)
+            #expect(try await TestChunk(3).isIntact(in: space) == true)
+            await again.close()
+        }
+    }
+
+    @Test("SEG-9 sixty openings of one put each cost a tenth above the live bytes at most")
+    func space() throws {
+        let machine = SimulatedMachine(
+            seed: 8, capacity: .gibibytes(1), segmentSize: .mebibytes(64))
+        var current = machine
+        let binding = ModelBinding(
+            name: "wide", weightsDigest: [UInt8](repeating: 1, count: 32),
+            layers: [LayerGeometry(kvHeadCount: 8, headDimension: 128)], elementType: .float16,
+            rotary: RotaryEmbedding(base: 10_000, dimension: 128))
+        for round in 0..<60 as Range<UInt32> {
+            let db = try current.open()
+            try current.run { () async throws in
+                let space = try await db.namespace("acme", model: binding)
+                let tokens = (0..<256).map { UInt32($0) + round }
+                let plane = flatPlane(UInt8(round), byteCount: 512 << 10)
+                try await space.put(
+                    space.key(tokens: tokens), tokens: tokens, layers: [(plane, plane)])
+                await db.close()
+            }
+            current = current.afterRestart()
+        }
+        let disk = current.disk
+        let allocated = disk.fileNames.reduce(0) { $0 + disk.fileByteCount($1) }
+        #expect(Double(allocated) <= 1.1 * Double(60 << 20), "\(allocated)")
+    }
+
+    @Test("writes of pure inserts are the payload and one hundredth more at most")
+    func writeAmplification() throws {
+        let place = StorePlace(
+            .simulated(seed: 9),
+            options: StoreOptions(capacity: .gibibytes(1), segmentSize: .mebibytes(64)))
+        try place.session { db in
+            let binding = ModelBinding(
+                name: "wide", weightsDigest: [UInt8](repeating: 1, count: 32),
+                layers: (0..<4).map { _ in LayerGeometry(kvHeadCount: 8, headDimension: 128) },
+                elementType: .float16, rotary: RotaryEmbedding(base: 10_000, dimension: 128))
+            let space = try await db.namespace("acme", model: binding)
+            let before = db.diskCounters.writtenBytes
+            for round in 0..<4 as Range<UInt32> {
+                let tokens = (0..<512).map { UInt32($0) + round }
+                let plane = flatPlane(UInt8(round), byteCount: 1 << 20)
+                try await space.put(
+                    space.key(tokens: tokens), tokens: tokens,
+                    layers: (0..<4).map { _ in (plane, plane) })
+            }
+            let written = Double(db.diskCounters.writtenBytes - before)
+            #expect(written <= 1.01 * Double(32 << 20), "\(written / Double(32 << 20))")
+        }
+    }
+
+    @Test("COM-11 puts at once share flushes", arguments: PlaceKind.all)
+    func groupCommit(kind: PlaceKind) throws {
+        let place = StorePlace(kind)
+        try place.session { db in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+            try await TestChunk(1_000).put(in: space)
+            let before = db.diskCounters.flushCount
+            try await withThrowingTaskGroup { group in
+                for owner in 0..<32 as Range<UInt64> {
+                    group.addTask { try await TestChunk(owner).put(in: space) }
+                }
+                try await group.waitForAll()
+            }
+            let flushes = db.diskCounters.flushCount - before
+            #expect(flushes < 24, "\(flushes) flushes for 32 puts")
+            #expect(space.entryCount == 33)
+        }
+    }
+
+    @Test(
+        "lookups ask the disk nothing, and a second read needs no header", arguments: PlaceKind.all)
+    func ioCounts(kind: PlaceKind) throws {
+        let place = StorePlace(kind)
+        try place.session { db in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 4))
+            for owner in 0..<8 as Range<UInt64> { try await TestChunk(owner).put(in: space) }
+        }
+        try place.session { db in
+            let space = try #require(db.namespace("acme"))
+            let key = TestChunk(3).key(in: space)
+            let before = db.diskCounters
+            #expect(space.contains(key) != nil)
+            #expect(space.contains(TestChunk(99).key(in: space)) == nil)
+            #expect(space.variants(of: key).count == 1)
+            #expect(try await space.canGet(TestChunk(99).key(in: space)) == false)
+            #expect(db.diskCounters == before)
+            #expect(try await space.canGet(key))
+            #expect(db.diskCounters.readCount == before.readCount + 2, "header and planes")
+            #expect(try await space.canGet(key))
+            #expect(db.diskCounters.readCount == before.readCount + 3, "planes in one read")
+            #expect(db.diskCounters.writeCount == before.writeCount)
+            let entry = try #require(space.contains(key))
+            #expect(space.heat(of: entry)?.useCount == 2)
+        }
+        try place.session { db in
+            let space = try #require(db.namespace("acme"))
+            let entry = try #require(space.contains(TestChunk(3).key(in: space)))
+            #expect(space.heat(of: entry)?.useCount == 2, "heat travels with the checkpoint")
+        }
+    }
+
+    @Test("DIR-6 a second opener is told that the store is in use", arguments: PlaceKind.all)
+    func secondOpener(kind: PlaceKind) throws {
+        let place = StorePlace(kind)
+        let directory = place.path
+        let options = place.options
+        try place.session { db in
+            let error: StoreError?
+            do throws(StoreError) {
+                if let machine = place.machine {
+                    _ = try await machine.afterRestart().openAsync()
+                } else {
+                    _ = try await ChunkDB.open(at: directory, options: options)
+                }
+                error = nil
+            } catch let found {
+                error = found
+            }
+            guard case .log(.disk(let cause)) = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(cause.code == .locked)
+            #expect(cause.file == "superblock")
+            _ = try await db.namespace("still", model: smallBinding())
+        }
+        try place.session { db in #expect(db.namespace("still") != nil) }
+    }
+
+    @Test(
+        "a call after close is refused, and a close waits for calls inside",
+        arguments: PlaceKind.all)
+    func afterClose(kind: PlaceKind) throws {
+        let place = StorePlace(kind)
+        try place.session { db in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+            let chunk = TestChunk(1)
+            try await chunk.put(in: space)
+            let planes = chunk.layers(space.binding)[0]
+            var writer = try await space.beginPut(TestChunk(2).key(in: space), tokens: chunk.tokens)
+            try await writer.append(layer: 0, keys: planes.keys, values: planes.values)
+            // Puts in every stage of their lives when the close comes: each ends well or fails.
+            try await withThrowingTaskGroup { group in
+                for owner in 10..<20 as Range<UInt64> {
+                    group.addTask {
+                        do {
+                            try await TestChunk(owner).put(in: space)
+                        } catch StoreError.log(.closed) {}
+                    }
+                }
+                group.addTask { await db.close() }
+                try await group.waitForAll()
+            }
+            await #expect(throws: StoreError.log(.closed)) {
+                _ = try await space.canGet(chunk.key(in: space))
+            }
+            await #expect(throws: StoreError.log(.closed)) {
+                _ = try await TestChunk(3).put(in: space)
+            }
+            await #expect(throws: StoreError.log(.closed)) {
+                try await space.remove(chunk.key(in: space))
+            }
+            await #expect(throws: StoreError.log(.closed)) { try await db.checkpoint() }
+            await #expect(throws: StoreError.log(.closed)) {
+                _ = try await db.namespace("other", model: smallBinding())
+            }
+            do {
+                try await writer.append(layer: 1, keys: planes.keys, values: planes.values)
+                Issue.record("appended to a closed store")
+            } catch StoreError.log(.closed) {}
+            #expect(space.contains(chunk.key(in: space)) != nil, "lookups need no disk")
+            await db.close()
+        }
+        try place.session { db in
+            let space = try #require(db.namespace("acme"))
+            #expect(try await TestChunk(1).isIntact(in: space) == true)
+            #expect(db.recovery.damages.isEmpty)
+        }
+    }
+
+    @Test("COM-12 a put and a removal of one key in one group end alike before and after a reopen")
+    func putAndRemoveTogether() throws {
+        for seed in 0..<24 as Range<UInt64> {
+            let machine = SimulatedMachine(seed: seed)
+            let db = try machine.open()
+            let isThere = try machine.run { () async throws -> [Bool] in
+                let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+                try await withThrowingTaskGroup { group in
+                    for owner in 0..<4 as Range<UInt64> {
+                        group.addTask { _ = try await TestChunk(owner).put(in: space) }
+                        group.addTask { try await space.remove(TestChunk(owner).key(in: space)) }
+                    }
+                    try await group.waitForAll()
+                }
+                return (0..<4).map { space.contains(TestChunk($0).key(in: space)) != nil }
+            }
+            // No checkpoint: the log alone must say the same.
+            let image = machine.afterPowerCut(Survival(.none, seed: seed))
+            let again = try image.open()
+            try image.run { () async throws in
+                let space = try #require(again.namespace("acme"))
+                for owner in 0..<4 as Range<UInt64> {
+                    let isIntact = try await TestChunk(owner).isIntact(in: space)
+                    #expect(isIntact == (isThere[Int(owner)] ? true : nil), "seed \(seed)")
+                }
+                await again.close()
+            }
+        }
+    }
+
+    @Test(
+        "CKP-8 checkpoints taken while puts run skip no commit", arguments: 0..<12 as Range<UInt64>)
+    func checkpointBesidePuts(seed: UInt64) throws {
+        let machine = SimulatedMachine(seed: seed, segmentSize: .kibibytes(128))
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+            try await withThrowingTaskGroup { group in
+                for worker in 0..<3 as Range<UInt64> {
+                    group.addTask {
+                        for step in 0..<5 as Range<UInt64> {
+                            try await TestChunk(worker * 5 + step).put(in: space)
+                        }
+                    }
+                }
+                for _ in 0..<2 {
+                    group.addTask { for _ in 0..<3 { try await db.checkpoint() } }
+                }
+                try await group.waitForAll()
+            }
+        }
+        let image = machine.afterPowerCut(Survival(.drawnOrNone(seed), seed: seed))
+        let again = try image.open()
+        #expect(again.recovery.damages.isEmpty, "\(again.recovery.damages)")
+        try image.run { () async throws in
+            let space = try #require(again.namespace("acme"))
+            for owner in 0..<15 as Range<UInt64> {
+                #expect(try await TestChunk(owner).isIntact(in: space) == true, "\(owner)")
+            }
+            await again.close()
+        }
+    }
+}
+
+extension SurvivalPattern {
+    fileprivate static func drawnOrNone(_ seed: UInt64) -> SurvivalPattern {
+        allCases[Int(seed) % allCases.count]
+    }
+}
