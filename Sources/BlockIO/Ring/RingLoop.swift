@@ -1,9 +1,10 @@
 // The ring's own thread: takes requests, keeps the device's queue full, hands completions out.
 //
 // A turn of the loop is one system call at most: it submits what is new and waits for what is due.
-// Requests that are larger than a piece take turns, one piece each, so that a small read never
-// waits for the whole of a large write. A flush goes out as soon as its turn comes; it covers the
-// writes whose completions had been handed out before it was submitted, and needs no others.
+// The device gets as many bytes as keep it busy, in the order in which they were asked for; the
+// rest waits in the backlog, where small requests pass large ones between two pieces. A flush goes
+// out as soon as its turn comes; it covers the writes whose completions had been handed out before
+// it was submitted, and needs no others.
 
 import CSystemCalls
 import Glibc
@@ -27,7 +28,9 @@ final class RingLoop {
     private var freePlaces: [Int]
     /// Places whose piece must be asked for again.
     private var again: [Int] = []
-    private var waiting = FIFO<RingTransfer>()
+    private var waiting = RingBacklog()
+    /// Of the pieces that the kernel has.
+    private var byteCount = 0
     private var freeSlots: [Int]
     /// Kernels before 5.13 poll only once.
     private var isBellLasting = true
@@ -55,8 +58,8 @@ final class RingLoop {
             issue()
             let isIdle = freePlaces.count == depth
             if isIdle && waiting.isEmpty && again.isEmpty && whenFinished != nil { break }
-            // With every place taken, a new request could not be issued: nothing to wake for.
-            let mayWait = again.isEmpty && (freePlaces.isEmpty || queue.prepareToSleep())
+            // While no place is free, a new request could not be issued: nothing to wake for.
+            let mayWait = again.isEmpty && (isFull || queue.prepareToSleep())
             submit(waiting: mayWait)
             for completion in ring.reap(limit: 2 * depth) { complete(completion) }
         }
@@ -85,7 +88,8 @@ final class RingLoop {
             if request.operation != .flush && request.slice.byteCount == 0 {
                 files.end(request, file, .success(0))
             } else {
-                waiting.append(RingTransfer(request, file))
+                waiting.append(
+                    RingTransfer(request, file), isLarge: request.slice.byteCount > Self.pieceBytes)
             }
         case .register(let file, let done):
             if let slot = freeSlots.popLast() {
@@ -108,15 +112,19 @@ final class RingLoop {
 
     private func issue() {
         while let place = again.popLast() { issue(place) }
-        while !freePlaces.isEmpty, let transfer = waiting.popFirst() {
-            // One that failed meanwhile has ended, or ends with the last of its pieces.
-            guard transfer.hasMore else { continue }
+        let pieceBytes = max(Self.pieceBytes, files.alignment)
+        while !isFull,
+            let piece = waiting.nextPiece(byteCount: pieceBytes, alignment: files.alignment)
+        {
             let place = freePlaces.removeLast()
-            pieces[place] = transfer.nextPiece(
-                byteCount: max(Self.pieceBytes, files.alignment), alignment: files.alignment)
+            pieces[place] = piece
+            byteCount += piece.progress.byteCount
             issue(place)
-            if transfer.hasMore { waiting.append(transfer) }
         }
+    }
+
+    private var isFull: Bool {
+        freePlaces.isEmpty || byteCount >= files.options.boundedBytes
     }
 
     private func issue(_ place: Int) {
@@ -154,6 +162,7 @@ final class RingLoop {
         }
         let piece = pieces[place]!
         pieces[place] = nil
+        byteCount -= piece.progress.byteCount
         freePlaces.append(place)
         if let result = piece.transfer.finish(piece, step) {
             files.end(piece.transfer.request, piece.transfer.file, result)

@@ -39,7 +39,9 @@ final class DeviceLoop: Sendable {
     ) throws {
         var options = options
         options.registeredPoolBytes = min(max(operationBytes * depth, 64 << 20), 1 << 30)
+        // The store's own restraint is part of what is measured; the yardstick has none.
         options.queueDepth = max(options.queueDepth, 32)
+        options.queueBytes = .max
         let disk = try openDisk(
             directory: directory, create: true, readOnly: false, options: options)
         self.disk = disk

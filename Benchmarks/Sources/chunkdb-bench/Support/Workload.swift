@@ -24,6 +24,9 @@ struct CommonOptions: ParsableArguments {
     @Flag(help: "Go through the page cache; for file systems without direct I/O.")
     var buffered = false
 
+    @Option(help: "Bytes that the store's ring may have in hand at once (default: the engine's).")
+    var queueBytes: ByteSize?
+
     @Option(help: "What random choices are drawn from.")
     var seed: UInt64 = 1
 
@@ -31,6 +34,7 @@ struct CommonOptions: ParsableArguments {
         var options = DiskOptions()
         options.engine = engine
         options.buffered = buffered
+        if let queueBytes { options.queueBytes = queueBytes.byteCount }
         return options
     }
 
@@ -38,6 +42,7 @@ struct CommonOptions: ParsableArguments {
         [
             "smoke": .flag(smoke), "engine": .text(engine.rawValue), "buffered": .flag(buffered),
             "seed": .number(Int(truncatingIfNeeded: seed)),
+            "queueBytes": .number(disk.queueBytes),
         ]
     }
 }
