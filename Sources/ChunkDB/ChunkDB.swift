@@ -127,11 +127,16 @@ public final class ChunkDB: Sendable {
 
     /// Waits for calls that began before, writes a checkpoint, so that the next open is quick, and
     /// lets go of everything. Calls that begin later throw `.closed`. Idempotent.
-    /// *Durability:* what was acknowledged stays so, with or without this call.
+    /// *Durability:* what was durable stays so, with or without this call; the rest becomes durable
+    /// unless the store is degraded.
     public func close() async {
         if core.isClosed.exchange(true, ordering: .relaxed) { return }
         await core.gate.close()
-        if !core.isDamaged.load(ordering: .relaxed) { await core.checkpointOrReport() }
+        if core.isDamaged.load(ordering: .relaxed) {
+            try? await core.barrier()
+        } else {
+            await core.checkpointOrReport()
+        }
         await core.log.close()
         core.forgetNamespaces()
     }
@@ -171,6 +176,29 @@ public final class ChunkDB: Sendable {
     /// All namespaces, in order of their numbers.
     public var namespaces: [Namespace] { core.allNamespaces }
 
+    /// Forgets a namespace and everything in it; its number is never used again. Its name is free.
+    /// *Durability:* durable when this returns: nothing of it comes back (CONTRACT D-3). Calls on
+    /// it throw `.noSuchNamespace` from then on; what they had handed out stays readable.
+    /// *Throws:* `.noSuchNamespace`.
+    public func drop(_ namespace: Namespace) async throws(StoreError) {
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        guard namespace.core === core, core.namespace(namespace.id) != nil else {
+            throw .noSuchNamespace(namespace.name)
+        }
+        let (core, id) = (core, namespace.id)
+        do throws(LogError) {
+            try await core.log.apply(
+                { commit in .drop(id, commit: commit) },
+                publish: {
+                    namespace.markDropped()
+                    core.unregister(id)
+                })
+        } catch {
+            throw .log(error)
+        }
+    }
+
     private func create(_ name: String, _ binding: ModelBinding) async throws(StoreError) {
         let core = core
         // Numbers are never used again: taken from the commit, which is never used again either.
@@ -207,6 +235,15 @@ public final class ChunkDB: Sendable {
     public var counters: StoreCounters { core.storeCounters }
     public var superblock: Superblock { core.log.superblock }
     public func logCounters() async -> LogCounters { await core.log.statistics }
+
+    /// Everything that was accepted before is durable when this returns (CONTRACT P-6).
+    /// *Throws:* what made the store degraded, if anything did; nothing is promised then.
+    public func barrier() async throws(StoreError) {
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        await core.pending.wait(below: 1)
+        try await core.barrier()
+    }
 
     /// Writes a checkpoint of the index now. *Durability:* durable when this returns.
     public func checkpoint() async throws(StoreError) {

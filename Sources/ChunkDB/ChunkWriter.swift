@@ -83,11 +83,14 @@ public struct ChunkWriter: ~Copyable {
         try await finishLayer()
     }
 
-    /// Makes the chunk visible. *Durability:* durable when this returns.
+    /// Makes the chunk visible.
+    ///
+    /// *Durability:* as asked for when this returns, or better; of a variant that was there before
+    /// too. An `accepted` chunk becomes durable with the next durable operation or `barrier`.
     /// *Returns:* `.alreadyPresent` when the variant was there; its bytes stay (CONTRACT P-5).
-    public consuming func commit(recompute: RecomputeMetadata? = nil)
-        async throws(StoreError) -> CommitOutcome
-    {
+    public consuming func commit(
+        recompute: RecomputeMetadata? = nil, durability: Durability = .durable
+    ) async throws(StoreError) -> CommitOutcome {
         let core = core
         try core.gate.enter()
         defer { core.gate.leave() }
@@ -100,26 +103,16 @@ public struct ChunkWriter: ~Copyable {
         flushStaging()
         let metadata = try encodeMetadata(recompute)
         let members = submitHeaders(metadata: metadata)
-        try await waitForWrites(below: 1)
         let entry = CheckpointEntry(
             namespace: namespace.id, key: key, variant: context.variantID,
             location: reservations[0].location,
             headerBytes: UInt32(plan.records[0].headerBytes),
             variantDiskBytes: plan.records.reduce(0) { $0 + $1.recordBytes },
             tokenCount: UInt32(tokens.count), flags: retention == .pinned ? 1 : 0, ordinal: .max)
-        let namespace = namespace
-        let indexKey = IndexKey(key, context.variantID)
-        do throws(LogError) {
-            let outcome = try await namespace.core.log.commit(
-                members, admit: { namespace.admit(indexKey) },
-                publish: { namespace.publish(entry) },
-                withdraw: { namespace.withdraw(indexKey) })
-            namespace.core.count { $0.putCount += 1 }
-            await namespace.core.checkpointIfDue()
-            return outcome
-        } catch {
-            throw .log(error)
-        }
+        let put = FinishedPut(
+            namespace: namespace, entry: entry, members: members, writes: writes)
+        return durability == .accepted
+            ? try await put.commitLater() : try await put.commit(durability)
     }
 }
 
@@ -290,12 +283,7 @@ extension ChunkWriter {
     }
 
     private func waitForWrites(below limit: Int) async throws(StoreError) {
-        do throws(DiskError) {
-            try await writes.wait(below: limit)
-        } catch {
-            await namespace.core.log.reportWriteFailure(error)
-            throw .log(.disk(error))
-        }
+        try await namespace.wait(for: writes, below: limit)
     }
 
     /// Sends all header regions, the first record's last since it names the others' seals.

@@ -69,9 +69,16 @@ extension Namespace {
             throw .shape(
                 what: "layers", expected: "within 0..<\(binding.layerCount)", found: "\(layers)")
         }
-        guard let entry = contains(key, variant: variant) else { return nil }
+        try requireAlive()
+        guard var entry = contains(key, variant: variant) else { return nil }
         try core.gate.enter()
         defer { core.gate.leave() }
+        if core.pending.contains(entry.location) {
+            // Accepted, and not yet on the disk; it may be withdrawn.
+            await core.pending.wait(for: entry.location)
+            guard let settled = contains(key, variant: variant) else { return nil }
+            entry = settled
+        }
         let root = try await open(entry, entry.location, headerBytes: entry.headerBytes)
         try require(root, entry, root.record.recordIndex == 0, "recordIndex", "0")
         var records = [root]

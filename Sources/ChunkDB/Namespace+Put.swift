@@ -14,6 +14,7 @@ extension Namespace {
     ) async throws(StoreError) -> ChunkWriter {
         try core.gate.enter()
         defer { core.gate.leave() }
+        try requireAlive()
         guard !tokens.isEmpty, tokens.count <= PayloadRecord.tokenCountMax else {
             throw .shape(
                 what: "token count", expected: "1 to \(PayloadRecord.tokenCountMax)",
@@ -43,11 +44,13 @@ extension Namespace {
     }
 
     /// Stores all layers of a chunk in one call: `layers[l]` holds layer l's key and value planes.
-    /// *Durability:* durable when this returns. A variant that is present is not written again.
+    /// *Durability:* as asked for when this returns, or better. A variant that is present is not
+    /// written again, and still has that durability (CONTRACT P-5).
     @discardableResult
     public func put(
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
-        context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil
+        context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil,
+        durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         guard layers.count == binding.layerCount else {
             throw .shape(
@@ -61,11 +64,21 @@ extension Namespace {
                     found: "\(planes.keys.count) and \(planes.values.count)")
             }
         }
-        if contains(key, variant: context.variantID) != nil { return .alreadyPresent }
+        if try await isPresent(key, context.variantID, durability) { return .alreadyPresent }
         var writer = try await beginPut(key, tokens: tokens, context: context)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
         }
-        return try await writer.commit(recompute: recompute)
+        return try await writer.commit(recompute: recompute, durability: durability)
+    }
+
+    /// Whether the variant is there, at the durability that a put would owe.
+    private func isPresent(_ key: ChunkKey, _ variant: VariantID, _ durability: Durability)
+        async throws(StoreError) -> Bool
+    {
+        if durability > .accepted { try await settle(key, variant) }
+        guard contains(key, variant: variant) != nil else { return false }
+        if durability == .durable { try await core.barrier() }
+        return contains(key, variant: variant) != nil
     }
 }

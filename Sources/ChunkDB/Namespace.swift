@@ -17,6 +17,7 @@ public final class Namespace: Sendable {
     let index: BSkiplist
     /// Keys whose put is between admission and publication; touched on the core only.
     private let committing = Mutex<Set<IndexKey>>([])
+    private let isDropped = Atomic(false)
 
     init(_ description: NamespaceDescription, core: StoreCore, index: BSkiplist) {
         id = description.id
@@ -36,6 +37,7 @@ public final class Namespace: Sendable {
 
     /// The stored variant, or `nil`. *Complexity:* one index lookup.
     public func contains(_ key: ChunkKey, variant: VariantID = .standalone) -> ChunkEntry? {
+        if isDropped.load(ordering: .acquiring) { return nil }
         let indexKey = IndexKey(key, variant)
         return index.lookup(indexKey)?.entry(indexKey)
     }
@@ -75,18 +77,28 @@ public final class Namespace: Sendable {
     // MARK: Removal
 
     /// Forgets one variant, or all variants of the chunk. Removing what is not there is no error.
-    /// *Durability:* durable when this returns: it does not come back (CONTRACT D-1).
-    public func remove(_ key: ChunkKey, variant: VariantID? = nil) async throws(StoreError) {
+    /// *Durability:* as asked for when this returns, `accepted` as `written`. Durable, it does not
+    /// come back (CONTRACT D-1).
+    public func remove(
+        _ key: ChunkKey, variant: VariantID? = nil, durability: Durability = .durable
+    ) async throws(StoreError) {
         try core.gate.enter()
         defer { core.gate.leave() }
+        try requireAlive()
+        try await settle(key, variant)
         do throws(LogError) {
-            try await core.log.remove(id, key, variant) { [self] in
+            try await core.log.remove(id, key, variant, durability) { [self] in
                 unpublish(key, variant)
             }
         } catch {
             throw .log(error)
         }
         await core.checkpointIfDue()
+    }
+
+    /// *Throws:* `.noSuchNamespace` once this one was dropped.
+    func requireAlive() throws(StoreError) {
+        if isDropped.load(ordering: .acquiring) { throw .noSuchNamespace(name) }
     }
 
     // MARK: Steps of the core
@@ -105,11 +117,26 @@ public final class Namespace: Sendable {
         _ = index.insert(key, IndexValue(entry, ordinal: core.heat.addRow()))
     }
 
+    /// Puts that are only accepted stay: their commit comes later than this removal.
     func unpublish(_ key: ChunkKey, _ variant: VariantID?) {
-        if let variant {
-            _ = index.remove(IndexKey(key, variant))
-        } else {
-            for entry in variants(of: key) { _ = index.remove(IndexKey(key, entry.variant)) }
+        let entries =
+            variant.map { contains(key, variant: $0).map { [$0] } ?? [] }
+            ?? variants(of: key)
+        for entry in entries where !core.pending.contains(entry.location) {
+            _ = index.remove(IndexKey(key, entry.variant))
         }
     }
+
+    /// Whether an accepted put is visible now; false when the key is taken.
+    func accept(_ entry: CheckpointEntry) -> Bool {
+        let key = IndexKey(entry.key, entry.variant)
+        let isFree = committing.withLock { !$0.contains(key) }
+        return isFree && index.insert(key, IndexValue(entry, ordinal: core.heat.addRow()))
+    }
+
+    /// An accepted put failed.
+    func takeBack(_ key: IndexKey) { _ = index.remove(key) }
+
+    /// The last step of `ChunkDB.drop`: calls that come later find nothing.
+    func markDropped() { isDropped.store(true, ordering: .releasing) }
 }

@@ -21,6 +21,8 @@ public struct StoreCounters: Sendable, Equatable {
     /// Bytes handed over unverified, because the caller said so (CONTRACT G-2).
     public var unverifiedBytes: UInt64 = 0
     public var damageCount: UInt64 = 0
+    /// Accepted puts whose writes failed: they are misses again.
+    public var withdrawnCount: UInt64 = 0
     /// Checkpoints that could not be written; the log alone is enough, opening takes longer.
     public var failedCheckpointCount: UInt64 = 0
     public init() {}
@@ -37,6 +39,7 @@ final class StoreCore: Sendable {
     let staging: StagingPool
     let reader: RecordReader
     let gate = CallGate()
+    let pending = PendingPuts()
     /// Whether opening found damage. A checkpoint without what was not readable then would make it
     /// lost for good, so none is written unasked (CONTRACT N-6).
     let isDamaged = Atomic(false)
@@ -93,6 +96,15 @@ final class StoreCore: Sendable {
         log.superblock.secret.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     }
 
+    /// Everything committed before is durable when this returns; free when it was already.
+    func barrier() async throws(StoreError) {
+        do throws(LogError) {
+            try await log.barrier()
+        } catch {
+            throw .log(error)
+        }
+    }
+
     // MARK: Checkpoints
 
     /// The index as it is now; called on the core between two groups.
@@ -100,7 +112,8 @@ final class StoreCore: Sendable {
         var entries: [CheckpointEntry] = []
         for namespace in allNamespaces {
             namespace.index.scan(from: IndexKey(.zero, VariantID(0))) { key, value in
-                entries.append(value.checkpointEntry(namespace.id, key))
+                let entry = value.checkpointEntry(namespace.id, key)
+                if !pending.contains(entry.location) { entries.append(entry) }
                 return true
             }
         }

@@ -7,6 +7,8 @@ struct CommitGroup {
     private var outcomes: [CommitOutcome] = []
     private var memberCount: Int
     private var tombstoneCount = 0
+    /// Whether someone waits for a flush; then all do.
+    private(set) var needsFlush = false
     /// Torn records that recovery dropped, which this commit declares given up.
     let dropped: [CommitMember]
     /// Reservations of puts that came second.
@@ -30,10 +32,12 @@ struct CommitGroup {
             guard tombstoneCount < TombstoneRecord.capacity(unit: unit) else { return false }
             added = tombstoneCount == 0 ? 1 : 0
         case .namespace: added = 1
+        case .barrier: added = 0
         }
         guard memberCount + added <= capacity else { return false }
         memberCount += added
         if case .remove = operation.kind { tombstoneCount += 1 }
+        if operation.durability == .durable { needsFlush = true }
         operations.append(operation)
         outcomes.append(.committed)
         return true
@@ -57,7 +61,11 @@ struct CommitGroup {
     /// Whether nothing is left that a commit record must say.
     var isEmpty: Bool {
         !zip(operations, outcomes).contains { operation, outcome in
-            if case .put = operation.kind { outcome == .committed } else { true }
+            switch operation.kind {
+            case .put: outcome == .committed
+            case .barrier: false
+            case .remove, .namespace: true
+            }
         }
     }
 
@@ -93,17 +101,21 @@ struct CommitGroup {
     }
 
     /// L3: removals first, since a tombstone covers earlier commits only; then callers wake.
-    consuming func publish() {
+    /// `position` is asked for by barriers alone, after all else is published.
+    consuming func publish(_ position: () -> LogPosition) {
         for operation in operations {
             switch operation.kind {
             case .remove(_, _, _, let publish), .namespace(_, let publish): publish()
-            case .put: break
+            case .put, .barrier: break
             }
         }
         for (operation, outcome) in zip(operations, outcomes) {
             if case .put(_, _, let publish, _) = operation.kind, outcome == .committed {
                 publish()
             }
+        }
+        for operation in operations {
+            if case .barrier(let reached?) = operation.kind { reached(position()) }
         }
         for (operation, outcome) in zip(operations, outcomes) {
             operation.waiter.resume(returning: .success(outcome))

@@ -8,7 +8,7 @@
 //  5  Which commits count: from the newest back along `previousCommit`. A number that a commit
 //  skips
 //     was dropped by an earlier recovery. A number that is missing is damage.
-//  6  The newest commit may be torn: whatever no later mark proves is verified in full; a torn
+//  6  The newest commits may be torn: whatever no later mark proves is verified in full; a torn
 //     variant is dropped without a word, since nobody was told it was durable.
 //  7  Replay in commit order. A header that does not open below the mark is damage: loud and local.
 //
@@ -70,7 +70,7 @@ struct Recovery {
         try await openNewSegments()
         await walkChains()
         let accepted = acceptCommits(after: checkpoint?.commit ?? 0)
-        let torn = await findTornRecords(accepted, checkpointed: checkpoint?.commit ?? 0)
+        let torn = await findTornRecords(accepted)
         try await replay(accepted, torn: torn)
         finish(accepted, checkpoint: checkpoint)
     }
@@ -128,8 +128,12 @@ struct Recovery {
 
     // MARK: 5. Which commits count
 
-    /// The commits to replay, in order.
+    /// The commits to replay, in order. One that was flushed and is missing is damage. One that was
+    /// not is a loss nobody was promised against, and takes the later ones with it: a chain that
+    /// goes on has no holes, or the next recovery would call this one damage.
     private mutating func acceptCommits(after checkpointed: UInt64) -> [CommitRecord] {
+        start.syncedCommit = max(
+            mark.syncedCommit, checkpointed, commits.map(\.record.syncedCommit).max() ?? 0)
         var byNumber: [UInt64: (record: CommitRecord, location: RecordLocation)] = [:]
         for commit in commits { byNumber[commit.record.commit] = commit }
         let numbers = byNumber.keys.sorted(by: >)
@@ -144,7 +148,9 @@ struct Recovery {
         for number in numbers where number > checkpointed {
             if number > expected { continue }  // Dropped by an earlier recovery.
             let commit = byNumber[number]!
-            if number < expected {
+            if number < expected && expected > start.syncedCommit {
+                accepted = []
+            } else if number < expected {
                 let after = accepted.last?.prefix.location
                 damage(
                     StoreFiles.segment(after?.segment ?? commit.location.segment), 0,
@@ -153,7 +159,9 @@ struct Recovery {
             accepted.append(commit.record)
             expected = commit.record.previousCommit
         }
-        if expected > checkpointed {
+        if expected > start.syncedCommit {
+            accepted = []
+        } else if expected > checkpointed {
             damage(
                 StoreFiles.segments, 0, "REC-9: commit \(expected) is missing")
         }
@@ -164,12 +172,8 @@ struct Recovery {
 
     /// Members of unproven commits that must not be shown: records whose header does not open, and
     /// all records of a variant if a block of one is torn.
-    private mutating func findTornRecords(_ accepted: [CommitRecord], checkpointed: UInt64) async
-        -> Set<RecordLocation>
-    {
-        let synced = max(
-            mark.syncedCommit, checkpointed, accepted.map(\.syncedCommit).max() ?? 0)
-        start.syncedCommit = synced
+    private mutating func findTornRecords(_ accepted: [CommitRecord]) async -> Set<RecordLocation> {
+        let synced = start.syncedCommit
         var torn: Set<RecordLocation> = []
         for commit in accepted where commit.commit > synced {
             let members = commit.members.filter { !$0.isAbandoned }

@@ -1,6 +1,7 @@
 import BlockIO
 import ChunkFormat
 import Primitives
+import Synchronization
 
 /// The index at one commit, as the engine hands it over.
 public struct IndexSnapshot: Sendable {
@@ -18,26 +19,31 @@ extension SegmentLog {
         lastCommit - checkpointedCommit >= options.commitsPerCheckpoint && dropped.isEmpty
     }
 
-    /// Writes a checkpoint of the index. `snapshot` runs in a step of the core; chains,
-    /// `lastCommit` and the index change together in another (L3), so that the three agree. While
-    /// torn records are not declared given up, a checkpoint would prove their commit (RCV-12): none
+    /// Writes a checkpoint of the index. `snapshot` runs in the step of the core in which a barrier
+    /// was reached: chains, `lastCommit` and the index agree there, and all is flushed. While torn
+    /// records are not declared given up, a checkpoint would prove their commit (RCV-12): none
     /// is written.
     /// *Durability:* durable when this returns; until then the old checkpoint stands.
-    public func checkpoint(_ snapshot: @Sendable () -> IndexSnapshot) async throws(LogError) {
+    public func checkpoint(_ snapshot: @escaping @Sendable () -> IndexSnapshot)
+        async throws(LogError)
+    {
         await lockCheckpoint()
         defer { checkpointLock.release() }
         try requireWritable()
         guard dropped.isEmpty else { return }
-        // No step of the core runs between here and the next `await`.
-        let index = snapshot()
-        let commit = lastCommit
-        let rows = chains.values.sorted { $0.segment < $1.segment }
+        let taken = Mutex<(index: IndexSnapshot, position: LogPosition)?>(nil)
+        try await barrier { position in
+            let index = snapshot()
+            taken.withLock { $0 = (index, position) }
+        }
+        let (index, position) = taken.withLock { $0! }
+        let rows = position.segments
         let body = CheckpointRows.encode(segments: rows, entries: index.entries)
         let table = CheckpointRows.digestTable(body)
         checkpointGeneration += 1
         let header = CheckpointHeader(
-            storeID: superblock.storeID, generation: checkpointGeneration, commit: commit,
-            writeSequence: nextWriteSequence, segmentCount: UInt64(rows.count),
+            storeID: superblock.storeID, generation: checkpointGeneration, commit: position.commit,
+            writeSequence: position.writeSequence, segmentCount: UInt64(rows.count),
             entryCount: UInt64(index.entries.count), tableDigest: Digest128(hashing: table))
         let heat = HeatFile(generation: checkpointGeneration, rows: index.heat)
         do throws(DiskError) {
@@ -59,7 +65,7 @@ extension SegmentLog {
             // next open, and a full disk must not stop the service.
             throw .disk(error)
         }
-        checkpointedCommit = commit
+        checkpointedCommit = position.commit
         counters.checkpointCount += 1
         snapshotBytes = header.fileBytes + UInt64(index.heat.count * 16 + Superblock.blockBytes)
     }

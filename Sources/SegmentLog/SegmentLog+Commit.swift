@@ -1,6 +1,7 @@
 // Group commit (CONTRACT P-2): what waits is taken together, written, named by one commit record,
-// and made durable by one flush per touched file. One group at a time, so at most one commit is
-// unproven.
+// and, if anyone in the group asked for it, made durable by one flush per touched file. One group
+// at a time. A group that nobody wants flushed leaves its files to the next one that is: a flush
+// covers all commits up to its own.
 
 import BlockIO
 import ChunkFormat
@@ -23,19 +24,32 @@ struct QueuedOperation {
         case remove(NamespaceID, ChunkKey, VariantID?, publish: @Sendable () -> Void)
         case namespace(
             @Sendable (_ commit: UInt64) -> NamespaceOperation, publish: @Sendable () -> Void)
+        /// Everything before it becomes durable; then, in the same step, `reached` is told where
+        /// the log stands.
+        case barrier(reached: (@Sendable (LogPosition) -> Void)?)
     }
     let kind: Kind
+    let durability: Durability
     let waiter: CheckedContinuation<Result<CommitOutcome, LogError>, Never>
+}
+
+/// Where the log stands between two groups, with nothing unflushed.
+struct LogPosition: Sendable {
+    let commit: UInt64
+    let writeSequence: WriteSequence
+    let segments: [CheckpointSegment]
 }
 
 extension SegmentLog {
     /// Makes a variant's records visible, all or none. Their writes have completed (L1).
-    /// *Durability:* durable when this returns.
+    /// *Durability:* as asked for, or better, when this returns; of a variant that was there
+    /// before too.
     public func commit(
-        _ members: [CommitMember], admit: @escaping @Sendable () -> Bool,
+        _ members: [CommitMember], _ durability: Durability, admit: @escaping @Sendable () -> Bool,
         publish: @escaping @Sendable () -> Void, withdraw: @escaping @Sendable () -> Void
     ) async throws(LogError) -> CommitOutcome {
-        try await enqueue(.put(members, admit: admit, publish: publish, withdraw: withdraw))
+        try await enqueue(
+            .put(members, admit: admit, publish: publish, withdraw: withdraw), durability)
     }
 
     /// Records that one variant may have: they fit a commit beside torn ones that it gives up.
@@ -44,12 +58,23 @@ extension SegmentLog {
         return capacity - capacity / 2
     }
 
-    /// Forgets a variant, or all variants of a key. *Durability:* durable when this returns (D-1).
+    /// Forgets a variant, or all variants of a key. *Durability:* as asked for when this returns;
+    /// durable, it never comes back (D-1).
     public func remove(
-        _ namespace: NamespaceID, _ key: ChunkKey, _ variant: VariantID?,
+        _ namespace: NamespaceID, _ key: ChunkKey, _ variant: VariantID?, _ durability: Durability,
         publish: @escaping @Sendable () -> Void
     ) async throws(LogError) {
-        _ = try await enqueue(.remove(namespace, key, variant, publish: publish))
+        _ = try await enqueue(.remove(namespace, key, variant, publish: publish), durability)
+    }
+
+    /// *Durability:* everything committed before is durable when this returns (P-6).
+    public func barrier() async throws(LogError) {
+        _ = try await enqueue(.barrier(reached: nil), .durable)
+    }
+
+    /// As `barrier`; `reached` runs in the step in which that became true.
+    func barrier(reached: @escaping @Sendable (LogPosition) -> Void) async throws(LogError) {
+        _ = try await enqueue(.barrier(reached: reached), .durable)
     }
 
     /// Creates or drops a namespace. *Durability:* durable when this returns.
@@ -57,13 +82,15 @@ extension SegmentLog {
         _ operation: @escaping @Sendable (_ commit: UInt64) -> NamespaceOperation,
         publish: @escaping @Sendable () -> Void
     ) async throws(LogError) {
-        _ = try await enqueue(.namespace(operation, publish: publish))
+        _ = try await enqueue(.namespace(operation, publish: publish), .durable)
     }
 
-    private func enqueue(_ kind: QueuedOperation.Kind) async throws(LogError) -> CommitOutcome {
+    private func enqueue(_ kind: QueuedOperation.Kind, _ durability: Durability)
+        async throws(LogError) -> CommitOutcome
+    {
         try requireWritable()
         let result = await withCheckedContinuation { waiter in
-            queue.append(QueuedOperation(kind: kind, waiter: waiter))
+            queue.append(QueuedOperation(kind: kind, durability: durability, waiter: waiter))
             if !isCommitting {
                 isCommitting = true
                 Task(executorPreference: environment.executor) { await self.commitGroups() }
@@ -78,7 +105,7 @@ extension SegmentLog {
             do throws(LogError) {
                 try requireWritable()
                 try await commit(&group)
-                group.publish()
+                group.publish { position }
             } catch {
                 switch error {
                 // A full disk before anything was written is an answer; all else degrades (L5).
@@ -107,26 +134,49 @@ extension SegmentLog {
         return group
     }
 
+    private var position: LogPosition {
+        LogPosition(
+            commit: lastCommit, writeSequence: nextWriteSequence,
+            segments: chains.values.sorted { $0.segment < $1.segment })
+    }
+
     /// Returns in the step in which the group became true; the caller publishes it in the same.
     private func commit(_ group: inout CommitGroup) async throws(LogError) {
-        if group.isEmpty { return }
+        if group.isEmpty {
+            if group.needsFlush { try await flush() }
+            return
+        }
         let commit = nextCommit
         nextCommit += 1
         try await writeMetadata(of: &group, commit: commit)
         let written = try await writeCommitRecord(of: group, commit: commit)
-        do throws(LogError) {
-            try await flush(group, commitIn: written.handle)
-        } catch {
-            await retract(written.handle, written.slot)
-            throw error
+        noteUnflushed(group, commitIn: written.handle)
+        if group.needsFlush || unflushedBytes > Self.unflushedBytesMax {
+            do throws(LogError) {
+                try await flushFiles()
+            } catch {
+                await retract(written.handle, written.slot)
+                throw error
+            }
         }
         advanceChains(past: written, members: group.members)
         dropped.removeFirst(group.dropped.count)
         lastCommit = commit
-        // Until every torn record is declared given up, the torn commit must not look proven.
-        if dropped.isEmpty { syncedCommit = commit }
         counters.commitCount += 1
         counters.committedBytes += group.committedBytes
+        advanceSynced()
+    }
+
+    private func flush() async throws(LogError) {
+        try await flushFiles()
+        advanceSynced()
+    }
+
+    /// Says, to later commits and to the mark, how far the log is proven.
+    private func advanceSynced() {
+        // Until every torn record is declared given up, the torn commit must not look proven.
+        guard unflushedFiles.isEmpty, dropped.isEmpty, syncedCommit < lastCommit else { return }
+        syncedCommit = lastCommit
         startMark()
     }
 
@@ -251,18 +301,28 @@ extension SegmentLog {
         chains[segment]?.usedBytes = max(used, end)
     }
 
-    /// L2. One flush per file; all are issued after the group's last completion.
-    private func flush(_ group: CommitGroup, commitIn handle: SegmentHandle)
-        async throws(LogError)
-    {
-        var files = Set(group.members.compactMap { segments[$0.location.segment]?.file })
-        files.insert(handle.file)
-        if group.touchesJournal { files.formUnion(journals.map(\.file)) }
+    /// What recovery may have to verify in full after a crash; more is flushed unasked.
+    private static let unflushedBytesMax: UInt64 = 256 << 20
+
+    private func noteUnflushed(_ group: CommitGroup, commitIn handle: SegmentHandle) {
+        unflushedFiles.formUnion(
+            group.members.compactMap { segments[$0.location.segment]?.file })
+        unflushedFiles.insert(handle.file)
+        if group.touchesJournal { unflushedFiles.formUnion(journals.map(\.file)) }
+        unflushedBytes += group.committedBytes
+    }
+
+    /// L2. One flush per file; all are issued after the last completion of every group so far.
+    private func flushFiles() async throws(LogError) {
         do throws(DiskError) {
-            for file in files.sorted(by: { $0.raw < $1.raw }) { try await disk.flush(file) }
+            for file in unflushedFiles.sorted(by: { $0.raw < $1.raw }) {
+                try await disk.flush(file)
+            }
         } catch {
             throw .disk(error)
         }
+        unflushedFiles = []
+        unflushedBytes = 0
     }
 
     /// Moves the mark (CONTRACT L-1), without a flush and without anybody waiting for it.

@@ -5,9 +5,10 @@
 // Invariants of the core:
 //  L1  A record is named by a commit only after every one of its writes was seen to complete.
 //  L2  A caller is told "durable" only after a flush, issued after the group's last completion, has
-//      succeeded on every file that the group touched.
-//  L3  Nothing is published to the index before L2 holds for it; removals of a group are published
-//      before its puts, in commit order.
+//      succeeded on every file that this group, or an earlier one without a flush, touched.
+//  L3  Nothing is published to the index before its commit record is written, and before L2 holds
+//      if anyone in its group asked for it; removals of a group are published before its puts, in
+//      commit order. A checkpoint is taken only where nothing is unflushed.
 //  L4  A segment takes records only after its header, its length and its name were flushed.
 //  L5  After a failed write or flush the log is degraded: no later group is written (CONTRACT O-4).
 //  L6  Files never exceed the capacity by more than the metadata slack: checkpoint and heat table,
@@ -43,6 +44,9 @@ public actor SegmentLog {
     /// The last commit that a later one builds on.
     var lastCommit: UInt64
     var syncedCommit: UInt64
+    /// Touched by groups that nobody wanted flushed; the next flush takes them all.
+    var unflushedFiles: Set<FileID> = []
+    var unflushedBytes: UInt64 = 0
     var markTurn: UInt64
     var markTask: Task<Void, Never>?
     /// Torn records that the next commit declares given up.
@@ -100,6 +104,13 @@ public actor SegmentLog {
         result.capacityBytes = superblock.capacityBytes
         result.segmentCount = segments.all.count
         return result
+    }
+
+    /// Runs `body` between two steps of the core, so that no group admits or publishes meanwhile.
+    /// *Throws:* `.closed`, or `.degraded` with the first reason (CONTRACT O-4); nothing ran then.
+    public func step<Value: Sendable>(_ body: @Sendable () -> Value) throws(LogError) -> Value {
+        try requireWritable()
+        return body()
     }
 
     func requireWritable() throws(LogError) {

@@ -51,12 +51,13 @@ public struct TestChunk: Sendable {
     }
 
     @discardableResult
-    public func put(in namespace: Namespace, context: PrefixContext = .standalone)
-        async throws(StoreError) -> CommitOutcome
-    {
+    public func put(
+        in namespace: Namespace, context: PrefixContext = .standalone,
+        durability: Durability = .durable
+    ) async throws(StoreError) -> CommitOutcome {
         try await namespace.put(
             key(in: namespace), tokens: tokens, layers: layers(namespace.binding),
-            context: context)
+            context: context, durability: durability)
     }
 
     /// `nil` for a miss, otherwise whether every byte is this chunk's.

@@ -29,25 +29,29 @@ struct BenchStore: Sendable {
 
     /// Puts chunks durably, `writers` at once. Latencies are those of whole puts, phases those of
     /// reserving, of handing all layers over, and of committing.
-    func put(_ chunks: Range<Int>, writers: Int) throws -> Work {
+    /// Below durable, it ends with a barrier, so that the device has it all.
+    func put(_ chunks: Range<Int>, writers: Int, _ durability: Durability = .durable) throws -> Work
+    {
         try blocking { [self] in
             try await withThrowingTaskGroup(of: Work.self) { group in
                 for writer in 0..<writers {
                     group.addTask {
                         var work = Work()
                         for chunk in chunks where chunk % writers == writer {
-                            try await put(chunk, &work)
+                            try await put(chunk, durability, &work)
                         }
                         return work
                     }
                 }
-                return try await group.reduce(Work()) { $0 + $1 }
+                let work = try await group.reduce(Work()) { $0 + $1 }
+                if durability < .durable { try await db.barrier() }
+                return work
             }
         }
     }
 
     /// What `Namespace.put` does, in its three steps.
-    private func put(_ chunk: Int, _ work: inout Work) async throws {
+    private func put(_ chunk: Int, _ durability: Durability, _ work: inout Work) async throws {
         let start = Clocks.now
         let tokens = source.tokens(chunk)
         var writer = try await namespace.beginPut(namespace.key(tokens: tokens), tokens: tokens)
@@ -58,7 +62,7 @@ struct BenchStore: Sendable {
                 values: source.plane(chunk, layer: layer, .values))
         }
         let appended = Clocks.now
-        let outcome = try await writer.commit()
+        let outcome = try await writer.commit(durability: durability)
         let end = Clocks.now
         guard outcome == .committed else {
             throw BenchmarkError.world("chunk \(chunk): \(outcome)")

@@ -12,6 +12,9 @@ final class DeviceLoop: Sendable {
         case read
         /// A read whose bytes are then looked at, as every user of them must.
         case readAndTouch = "read+touch"
+        /// A read whose bytes another thread digests while the next read is on its way, into spare
+        /// memory: what verification costs on this machine when nothing waits for it.
+        case readAndDigest = "read+digest"
         case write
         /// A write and then a flush (fdatasync), as a durable put.
         case durableWrite = "write+flush"
@@ -24,6 +27,8 @@ final class DeviceLoop: Sendable {
     /// Where the first operation's place begins: the store's extents stand at units, not at their
     /// size.
     private let origin: UInt64
+    private let depth: Int
+    /// `depth` of them are in hand at once; the spare ones are digested meanwhile.
     private let lanes: [Lane]
 
     /// Memory of one lane.
@@ -35,10 +40,11 @@ final class DeviceLoop: Sendable {
     /// Makes a preallocated file of `fileBytes` in a new directory.
     init(
         directory: String, operationBytes: Int, depth: Int, fileBytes: Int, origin: Int = 0,
-        options: DiskOptions
+        spareLanes: Int = 0, options: DiskOptions
     ) throws {
         var options = options
-        options.registeredPoolBytes = min(max(operationBytes * depth, 64 << 20), 1 << 30)
+        let laneCount = depth + spareLanes
+        options.registeredPoolBytes = min(max(operationBytes * laneCount, 64 << 20), 1 << 30)
         // The store's own restraint is part of what is measured; the yardstick has none.
         options.queueDepth = max(options.queueDepth, 32)
         options.queueBytes = .max
@@ -55,7 +61,8 @@ final class DeviceLoop: Sendable {
             try await disk.flush(file)
             return file
         }
-        lanes = (0..<depth).map { lane in
+        self.depth = depth
+        lanes = (0..<laneCount).map { lane in
             var buffer = disk.makeBuffer(byteCount: operationBytes)
             fillRandom(&buffer, seed: UInt64(lane) + 1)
             return Lane(buffer)
@@ -73,10 +80,10 @@ final class DeviceLoop: Sendable {
         try blocking { [disk, file] in try await disk.flush(file) }
     }
 
-    /// Transfers at all offsets, `depth` at once; by default as many as there are lanes.
+    /// Transfers at all offsets, `depth` at once; by default as the loop was made for.
     func run(_ kind: Kind, at offsets: [UInt64], depth: Int? = nil) throws -> Work {
-        let run = Run(self, kind, offsets)
-        let started = min(depth ?? lanes.count, lanes.count, offsets.count)
+        let started = min(depth ?? self.depth, self.depth, offsets.count)
+        let run = Run(self, kind, offsets, spare: Array(self.depth..<lanes.count))
         for lane in 0..<started { run.startNext(lane) }
         run.wait()
         if let failure = run.failure { throw failure }
@@ -98,16 +105,21 @@ final class DeviceLoop: Sendable {
         private struct State {
             var next = 0
             var running = 0
+            var spare: [Int]
+            /// Transfers that wait for spare memory.
+            var stalled = 0
             var latencies: [UInt64] = []
             var failure: DiskError?
         }
         private let loop: DeviceLoop
         private let kind: Kind
         private let offsets: [UInt64]
-        private let state = Mutex(State())
+        private let state: Mutex<State>
         private let finished = DispatchSemaphore(value: 0)
+        private let digester = DispatchQueue(label: "digester")
 
-        init(_ loop: DeviceLoop, _ kind: Kind, _ offsets: [UInt64]) {
+        init(_ loop: DeviceLoop, _ kind: Kind, _ offsets: [UInt64], spare: [Int]) {
+            state = Mutex(State(spare: spare))
             self.loop = loop
             self.kind = kind
             self.offsets = offsets
@@ -131,7 +143,7 @@ final class DeviceLoop: Sendable {
             let start = Clocks.now
             loop.disk.submit(
                 IORequest(
-                    kind == .read || kind == .readAndTouch ? .read : .write, file: loop.file,
+                    kind == .write || kind == .durableWrite ? .write : .read, file: loop.file,
                     offset: loop.origin + offsets[index],
                     slice: loop.lanes[lane].buffer.slice
                 ) { result in
@@ -160,7 +172,37 @@ final class DeviceLoop: Sendable {
                     state.failure = error
                 }
             }
-            startNext(lane)
+            if kind == .readAndDigest {
+                startOnSpare()
+                digester.async {
+                    digest(self.loop.lanes[lane].buffer)
+                    self.giveBack(lane)
+                }
+            } else {
+                startNext(lane)
+                leave()
+            }
+        }
+
+        private func startOnSpare() {
+            let lane = state.withLock { state -> Int? in
+                if state.spare.isEmpty { state.stalled += 1 }
+                return state.spare.popLast()
+            }
+            if let lane { startNext(lane) }
+        }
+
+        private func giveBack(_ lane: Int) {
+            let mustStart = state.withLock { state in
+                if state.stalled == 0 { state.spare.append(lane) }
+                defer { state.stalled = max(state.stalled - 1, 0) }
+                return state.stalled > 0
+            }
+            if mustStart { startNext(lane) }
+            leave()
+        }
+
+        private func leave() {
             let isLast = state.withLock { state in
                 state.running -= 1
                 return state.running == 0

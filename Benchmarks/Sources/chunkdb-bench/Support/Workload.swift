@@ -49,6 +49,13 @@ struct CommonOptions: ParsableArguments {
 
 extension DiskEngine: @retroactive ExpressibleByArgument {}
 
+extension Durability: @retroactive ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let level = Self.allCases.first(where: { "\($0)" == argument }) else { return nil }
+        self = level
+    }
+}
+
 /// A verb of the bench.
 protocol Workload: ParsableCommand {
     var common: CommonOptions { get }

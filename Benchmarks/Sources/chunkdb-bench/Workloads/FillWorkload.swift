@@ -19,6 +19,9 @@ struct FillWorkload: Workload {
     @Option(help: "Puts at once; the yardstick has as many writes at once.")
     var writers = 1
 
+    @Option(help: "What a put waits for: durable, written or accepted; then a barrier a window.")
+    var durability = Durability.durable
+
     @Option(help: "Bytes of one window.")
     var window = ByteSize(512 << 20)
 
@@ -39,7 +42,7 @@ struct FillWorkload: Workload {
         [
             "presets": .text(presets.map(\.rawValue).joined(separator: ",")),
             "writers": .number(writers), "windowBytes": .number(windowBytes),
-            "rounds": .number(roundCount),
+            "rounds": .number(roundCount), "durability": .text("\(durability)"),
         ]
     }
 
@@ -51,7 +54,8 @@ struct FillWorkload: Workload {
             try measure(preset, in: workplace, &report, progress)
         }
         report.notes.append(
-            "put: key, `beginPut`, one `append` of arrays a layer, `commit`; durable on return; "
+            "put: key, `beginPut`, one `append` of arrays a layer, `commit`; \(durability) on "
+                + "return, and a barrier ends a window below durable; "
                 + "all writers on one caller thread")
         report.notes.append(
             "device: preallocated file written for the first time, as the store's segments are")
@@ -88,7 +92,8 @@ struct FillWorkload: Workload {
         }
         let puts = Subject(name: "put \(geometry.sizeText)", subject: "chunkdb") { round in
             let first = (round + 1) * chunksPerWindow
-            return try store.put(first..<first + chunksPerWindow, writers: writers)
+            return try store.put(
+                first..<first + chunksPerWindow, writers: writers, durability)
         }
         var results = try interleave(
             rounds: roundCount, yardstick: yardstick, subjects: [puts], progress: progress)

@@ -74,15 +74,17 @@ struct ReadWorkload: Workload {
         _ = try store.put(0..<chunkCount, writers: 1)
         report.takeTraits(store.db.disk)
         let progress = Progress(
-            stepCount: windowCount(rounds: roundCount, subjects: 4)
+            stepCount: windowCount(rounds: roundCount, subjects: 5)
                 + windowCount(rounds: roundCount, subjects: 1))
         defer { progress.finish() }
 
-        let layers = try loop("layers", geometry.layerBytes, depth, storeBytes, workplace)
+        let layers = try loop(
+            "layers", geometry.layerBytes, depth, spareLanes: depth, storeBytes, workplace)
         defer { try? layers.close() }
         report.results += try interleave(
             rounds: roundCount, yardstick: yardstick(layers, "layer \(geometry.layerText)"),
             subjects: [
+                digestedReads(layers, "layer \(geometry.layerText)"),
                 layerReads("", store, stream: 2, gets(store, .verified)),
                 layerReads(", unverified", store, stream: 3, gets(store, .unverified)),
                 layerReads(", own memory", store, stream: 4, locatedReads(store)), feeds(store),
@@ -101,6 +103,8 @@ struct ReadWorkload: Workload {
             "layer: `get(key, layers: l..<l+1)`, key and value plane side by side, "
                 + "\(depth) tasks on \(callers) caller thread(s); checked against what was put",
             "own memory: `locate`, then one read into memory the caller keeps; verified there",
+            "device + digest: the yardstick with as much memory again, so that one thread digests "
+                + "what came while `depth` reads are in hand",
             "feed: `ChunkFeed` over 8 chunks, all layers, verified; latencies are those of a layer",
             "chunk: `get(key)`, one at a time; the device reads as many bytes in one request",
         ]
@@ -109,11 +113,12 @@ struct ReadWorkload: Workload {
     // MARK: Who is asked
 
     private func loop(
-        _ name: String, _ bytes: Int, _ depth: Int, _ fileBytes: Int, _ workplace: Workplace
+        _ name: String, _ bytes: Int, _ depth: Int, spareLanes: Int = 0, _ fileBytes: Int,
+        _ workplace: Workplace
     ) throws -> DeviceLoop {
         let loop = try DeviceLoop(
             directory: workplace.directory("device-\(name)"), operationBytes: bytes, depth: depth,
-            fileBytes: fileBytes, options: common.disk)
+            fileBytes: fileBytes, spareLanes: spareLanes, options: common.disk)
         try loop.fill()
         return loop
     }
@@ -123,6 +128,15 @@ struct ReadWorkload: Workload {
         return Subject(name: name, subject: "device") { turn in
             var generator = generator(turn, 1)
             return try loop.run(.read, at: loop.randomOffsets(count, &generator))
+        }
+    }
+
+    /// What is left of the yardstick when its bytes are digested on another thread.
+    private func digestedReads(_ loop: DeviceLoop, _ name: String) -> Subject {
+        let count = max(windowBytes / loop.operationBytes, 1)
+        return Subject(name: "\(name) + digest", subject: "device") { turn in
+            var generator = generator(turn, 7)
+            return try loop.run(.readAndDigest, at: loop.randomOffsets(count, &generator))
         }
     }
 

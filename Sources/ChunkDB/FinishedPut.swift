@@ -1,0 +1,103 @@
+// A put whose bytes are all on their way: what remains is to make it true, now or behind the
+// caller's back (CONTRACT 2.3).
+
+import BSkiplist
+import ChunkFormat
+import Logging
+import Primitives
+import SegmentLog
+
+struct FinishedPut: Sendable {
+    let namespace: Namespace
+    let entry: CheckpointEntry
+    let members: [CommitMember]
+    let writes: InFlightWrites
+
+    private var key: IndexKey { IndexKey(entry.key, entry.variant) }
+    private var core: StoreCore { namespace.core }
+
+    func commit(_ durability: Durability) async throws(StoreError) -> CommitOutcome {
+        try await namespace.wait(for: writes, below: 1)
+        try await namespace.settle(entry.key, entry.variant)
+        let (namespace, entry, key) = (namespace, entry, key)
+        let outcome: CommitOutcome
+        do throws(LogError) {
+            outcome = try await core.log.commit(
+                members, durability, admit: { namespace.admit(key) },
+                publish: { namespace.publish(entry) },
+                withdraw: { namespace.withdraw(key) })
+        } catch {
+            throw .log(error)
+        }
+        try namespace.requireAlive()
+        core.count { $0.putCount += 1 }
+        await core.checkpointIfDue()
+        return outcome
+    }
+
+    /// Publishes at once and commits in a task that the store's closing waits for. The store's
+    /// threads run it, so that the caller's end is not its end (CONTRACT X-1).
+    func commitLater() async throws(StoreError) -> CommitOutcome {
+        await core.pending.wait(below: PendingPuts.countMax)
+        guard try await accept() else {
+            // The reserved place stays dead; its writes end before the memory does.
+            try await namespace.wait(for: writes, below: 1)
+            return .alreadyPresent
+        }
+        core.count { $0.putCount += 1 }
+        try core.gate.enter()
+        Task(executorPreference: core.environment.executor) { await finish() }
+        return .committed
+    }
+
+    /// On the core, so that no group admits the key meanwhile.
+    private func accept() async throws(StoreError) -> Bool {
+        let (namespace, entry, pending) = (namespace, entry, core.pending)
+        do throws(LogError) {
+            return try await core.log.step {
+                pending.begin(entry.location)
+                let isAccepted = namespace.accept(entry)
+                if !isAccepted { pending.end(entry.location) }
+                return isAccepted
+            }
+        } catch {
+            throw .log(error)
+        }
+    }
+
+    private func finish() async {
+        let (namespace, entry, key, core) = (namespace, entry, key, core)
+        do {
+            try await namespace.wait(for: writes, below: 1)
+            _ = try await core.log.commit(
+                members, .written, admit: { true },
+                publish: { core.pending.end(entry.location) }, withdraw: {})
+        } catch {
+            namespace.takeBack(key)
+            core.pending.end(entry.location)
+            core.count { $0.withdrawnCount += 1 }
+            core.options.logger.error("an accepted put was withdrawn: \(error)")
+        }
+        await core.checkpointIfDue()
+        core.gate.leave()
+    }
+}
+
+extension Namespace {
+    /// *Throws:* the first failure among a put's writes, which degrades the store (CONTRACT O-4).
+    func wait(for writes: InFlightWrites, below limit: Int) async throws(StoreError) {
+        do throws(DiskError) {
+            try await writes.wait(below: limit)
+        } catch {
+            await core.log.reportWriteFailure(error)
+            throw .log(.disk(error))
+        }
+    }
+
+    /// Waits for the commit of a put of this key that was only accepted.
+    func settle(_ key: ChunkKey, _ variant: VariantID?) async throws(StoreError) {
+        let entries =
+            variant.map { contains(key, variant: $0).map { [$0] } ?? [] } ?? variants(of: key)
+        for entry in entries { await core.pending.wait(for: entry.location) }
+    }
+}
