@@ -82,7 +82,9 @@ public final class ChunkDB: Sendable {
         }
         do throws(LogError) {
             let logOptions = try await logOptions(options, disk)
-            if options.createsIfMissing, try await !hasStore(disk) {
+            let isThere = try await hasStore(disk)
+            if isThere && options.mustBeNew { throw LogError.alreadyExists(directory: ".") }
+            if options.createsIfMissing && !isThere {
                 try await SegmentLog.create(
                     on: disk, options: logOptions, environment: environment)
             }

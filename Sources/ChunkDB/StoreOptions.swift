@@ -11,6 +11,8 @@ public struct StoreOptions: Sendable {
     public var segmentSize: ByteCount
     /// Whether a directory without a store gets one.
     public var createsIfMissing: Bool
+    /// Refuse a directory that has a store.
+    public var mustBeNew = false
     /// Refuse to open a store with any damage.
     public var isStrict: Bool
     public var disk: DiskOptions

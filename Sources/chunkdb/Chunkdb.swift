@@ -1,6 +1,6 @@
 // The inspection shell: looks into a store through the log's own reading code, without opening the
 // engine. It takes no lock and changes no byte of the store, so it works on one that is open
-// elsewhere, that is a copy, or that is damaged.
+// elsewhere, that is a copy, or that is damaged. `repair` writes, to another directory.
 //
 // The shape is `chunkdb PATH VERB …`; `CommandLineShape` turns it into what the argument parser
 // reads. A verb is one file in Verbs/: a `ShellVerb` listed below, and nothing else knows it.
@@ -30,7 +30,7 @@ struct Chunkdb: ParsableCommand {
     /// In the order of the help.
     static let verbs: [any ParsableCommand.Type] = [
         InfoVerb.self, LsVerb.self, ShowVerb.self, VerifyVerb.self, ExportVerb.self,
-        DemoVerb.self,
+        RepairVerb.self, DemoVerb.self,
     ]
 
     static func main() {

@@ -62,13 +62,14 @@ final class Place {
 
     /// The shell, with what makes its answers the same on every machine.
     func run(
-        _ words: [String], terminal: Bool = false, clock: any StoreClock = SystemClock()
+        _ words: [String], at other: String? = nil, terminal: Bool = false,
+        clock: any StoreClock = SystemClock()
     ) -> Outcome {
         let output = MemorySink(isTerminal: terminal)
         let errors = MemorySink(isTerminal: terminal)
         let console = Console(output: output, errors: errors, clock: clock)
         let exit = Shell(console: console).run(
-            [store] + words + ["--buffered", "--engine", "threads"])
+            [other ?? store] + words + ["--buffered", "--engine", "threads"])
         return Outcome(exit: exit, output: output.text, errors: errors.text)
     }
 
