@@ -184,19 +184,24 @@ extension Annotator {
         }
         guard unit >= 4_096, unit <= 65_536, unit.nonzeroBitCount == 1 else { return }
         var slot = reader.u64(layout["firstCommitOffset"])
+        var later = reader.u64(layout["secondCommitOffset"])
         var shown = 0
         while slot != 0, shown < rowCountMax {
-            let next = commitSlot(source, at: slot, segment: segment, unit: unit, key: key)
-            guard let next, next > slot else { break }
-            slot = next
+            // A slot that does not open is shown, and the one after it tried, once.
+            let slots =
+                commitSlot(source, at: slot, segment: segment, unit: unit, key: key)
+                ?? (next: later, later: 0)
+            guard slots.next > slot else { break }
+            (slot, later) = slots
             shown += 1
         }
     }
 
-    /// Annotates one slot of the chain and what it names; the next slot, `nil` at the end.
+    /// Annotates one slot of the chain and what it names. *Returns:* the slots after it, `nil` when
+    /// it does not open.
     private mutating func commitSlot(
         _ source: AnnotatorSource, at slot: UInt64, segment: SegmentID, unit: UInt32, key: SealKey?
-    ) -> UInt64? {
+    ) -> (next: UInt64, later: UInt64)? {
         let bytes = source(slot, Int(unit))
         let layout = CommitRecord.layout
         guard let reader = try? FieldReader(layout, bytes),
@@ -225,6 +230,8 @@ extension Annotator {
                 source(place.offset, Int(row.u32(member["headerBytes"]))), at: place, unit: unit,
                 key: key)
         }
-        return reader.u64(layout["nextCommitOffset"])
+        return (
+            reader.u64(layout["nextCommitOffset"]), reader.u64(layout["laterCommitOffset"])
+        )
     }
 }

@@ -65,7 +65,8 @@ public struct Annotator: Sendable {
     }
 
     mutating func line(_ name: String, _ meaning: String, offset: UInt64, bytes: [UInt8]) {
-        let hex = bytes.count <= 16
+        let hex =
+            bytes.count <= 16
             ? hexadecimal(bytes) : hexadecimal(bytes.prefix(14)) + " …"
         lines.append(
             AnnotationLine(

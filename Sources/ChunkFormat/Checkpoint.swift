@@ -99,14 +99,18 @@ public struct CheckpointSegment: Hashable, Sendable {
     public var useSequence: UInt64
     /// The first commit slot the checkpoint has not seen; 0 when the chain has ended.
     public var nextCommitOffset: UInt64
+    /// The slot after that; 0 for none.
+    public var laterCommitOffset: UInt64
     public var usedBytes: UInt64
 
     public init(
-        segment: SegmentID, useSequence: UInt64, nextCommitOffset: UInt64, usedBytes: UInt64
+        segment: SegmentID, useSequence: UInt64, nextCommitOffset: UInt64,
+        laterCommitOffset: UInt64, usedBytes: UInt64
     ) {
         self.segment = segment
         self.useSequence = useSequence
         self.nextCommitOffset = nextCommitOffset
+        self.laterCommitOffset = laterCommitOffset
         self.usedBytes = usedBytes
     }
 
@@ -114,7 +118,8 @@ public struct CheckpointSegment: Hashable, Sendable {
         "checkpointSegment",
         [
             ("segment", .u32), ("reservedWord", .reserved(4)), ("useSequence", .u64),
-            ("nextCommitOffset", .u64), ("usedBytes", .u64), ("reservedRow", .reserved(16)),
+            ("nextCommitOffset", .u64), ("usedBytes", .u64), ("laterCommitOffset", .u64),
+            ("reservedRow", .reserved(8)),
         ])
 
     func write(to writer: inout FieldWriter) {
@@ -122,6 +127,7 @@ public struct CheckpointSegment: Hashable, Sendable {
         writer.put(layout["segment"], segment.raw)
         writer.put(layout["useSequence"], useSequence)
         writer.put(layout["nextCommitOffset"], nextCommitOffset)
+        writer.put(layout["laterCommitOffset"], laterCommitOffset)
         writer.put(layout["usedBytes"], usedBytes)
     }
 
@@ -132,6 +138,7 @@ public struct CheckpointSegment: Hashable, Sendable {
         segment = SegmentID(reader.u32(layout["segment"]))
         useSequence = reader.u64(layout["useSequence"])
         nextCommitOffset = reader.u64(layout["nextCommitOffset"])
+        laterCommitOffset = reader.u64(layout["laterCommitOffset"])
         usedBytes = reader.u64(layout["usedBytes"])
     }
 }
@@ -254,7 +261,8 @@ public enum CheckpointRows {
     public static func encode(segments: [CheckpointSegment], entries: [CheckpointEntry])
         -> [UInt8]
     {
-        let rowBytes = segments.count * CheckpointSegment.layout.byteCount
+        let rowBytes =
+            segments.count * CheckpointSegment.layout.byteCount
             + entries.count * CheckpointEntry.layout.byteCount
         var writer = FieldWriter(byteCount: aligned(rowBytes, to: CheckpointHeader.pieceBytes))
         var offset = 0

@@ -88,11 +88,14 @@ public struct CommitRecord: Hashable, Sendable {
     public var useSequence: UInt64
     /// Where the next commit of this segment use will stand; 0 when there is no room for one.
     public var nextCommitOffset: UInt64
+    /// Where the one after that will stand, so that one bad block never ends a chain; 0 for none.
+    public var laterCommitOffset: UInt64
     public var members: [CommitMember]
 
     public init(
         prefix: RecordPrefix, commit: UInt64, previousCommit: UInt64, syncedCommit: UInt64,
-        useSequence: UInt64, nextCommitOffset: UInt64, members: [CommitMember]
+        useSequence: UInt64, nextCommitOffset: UInt64, laterCommitOffset: UInt64,
+        members: [CommitMember]
     ) {
         self.prefix = prefix
         self.commit = commit
@@ -100,6 +103,7 @@ public struct CommitRecord: Hashable, Sendable {
         self.syncedCommit = syncedCommit
         self.useSequence = useSequence
         self.nextCommitOffset = nextCommitOffset
+        self.laterCommitOffset = laterCommitOffset
         self.members = members
     }
 
@@ -108,7 +112,8 @@ public struct CommitRecord: Hashable, Sendable {
         RecordPrefix.fields + [
             ("commit", .u64), ("previousCommit", .u64), ("syncedCommit", .u64),
             ("useSequence", .u64), ("nextCommitOffset", .u64), ("memberCount", .u32),
-            ("reservedCommit", .reserved(20)),
+            ("reservedCommit", .reserved(4)), ("laterCommitOffset", .u64),
+            ("reservedTail", .reserved(8)),
         ])
 
     /// Members that fit a commit record, which is one unit long.
@@ -125,6 +130,7 @@ public struct CommitRecord: Hashable, Sendable {
         writer.put(layout["syncedCommit"], syncedCommit)
         writer.put(layout["useSequence"], useSequence)
         writer.put(layout["nextCommitOffset"], nextCommitOffset)
+        writer.put(layout["laterCommitOffset"], laterCommitOffset)
         writer.put(layout["memberCount"], UInt32(members.count))
         for (index, member) in members.enumerated() {
             writer.move(to: layout.byteCount + index * CommitMember.layout.byteCount)
@@ -163,6 +169,13 @@ public struct CommitRecord: Hashable, Sendable {
                     && next < segmentBytes),
             layout["nextCommitOffset"], "COM-3",
             expected: "0, or a later unit inside the segment")
+        let later = reader.u64(layout["laterCommitOffset"])
+        try reader.require(
+            later == 0
+                || (next != 0 && later > next && later.isMultiple(of: UInt64(unit))
+                    && later < segmentBytes),
+            layout["laterCommitOffset"], "COM-14",
+            expected: "0, or a later unit than the next slot, inside the segment")
         let count = Int(reader.u32(layout["memberCount"]))
         try reader.require(
             count <= Self.memberCapacity(unit: unit), layout["memberCount"], "COM-4",
@@ -177,6 +190,6 @@ public struct CommitRecord: Hashable, Sendable {
         self.init(
             prefix: prefix, commit: commit, previousCommit: previous,
             syncedCommit: reader.u64(layout["syncedCommit"]), useSequence: useSequence,
-            nextCommitOffset: next, members: members)
+            nextCommitOffset: next, laterCommitOffset: later, members: members)
     }
 }

@@ -101,9 +101,10 @@ public struct ExtentRow: Hashable, Sendable {
     }
 
     /// Decodes row `bytes[base...]` and checks it against its record.
-    init(decoding bytes: [UInt8], at base: Int, in record: RecordPrefix, unit: UInt32,
-        blockBytes: Int, digestSlotCount slotCount: Int) throws(FormatError)
-    {
+    init(
+        decoding bytes: [UInt8], at base: Int, in record: RecordPrefix, unit: UInt32,
+        blockBytes: Int, digestSlotCount slotCount: Int
+    ) throws(FormatError) {
         let reader = try FieldReader(Self.layout, bytes, at: base)
         layer = reader.u16(F.layer)
         kind = ExtentKind(rawValue: reader.u16(F.kind))

@@ -45,7 +45,8 @@ enum FieldMeaning {
             value < 64 ? "\(ByteCount(1 << value)) blocks" : "out of range"
         case "codec": value == 0 ? "raw" : nil
         case "expirySeconds": value == 0 ? "never" : nil
-        case "nextCommitOffset": value == 0 ? "end of the chain" : nil
+        case "nextCommitOffset", "laterCommitOffset", "secondCommitOffset":
+            value == 0 ? "end of the chain" : nil
         case "ordinal": value == UInt64(UInt32.max) ? "none" : nil
         case "block", "headerBlocks", "variantBlocks": "\(ByteCount(value << 12))"
         case "alignmentUnit", "segmentBytes", "capacityBytes", "variantBytes", "usedBytes":

@@ -160,7 +160,8 @@ extension NamespaceOperation {
         try reader.require(
             checkLayer <= layers.count, "checkLayer", clause: "NSP-4",
             expected: "0, or 1 more than a layer of \(layers.count)", found: "\(checkLayer)")
-        let calibration = checkLayer == 0
+        let calibration =
+            checkLayer == 0
             ? nil
             : tensor.map { BlendCalibration(checkLayer: Int(checkLayer) - 1, tensor: $0) }
         let binding = ModelBinding(

@@ -17,6 +17,8 @@ public struct SegmentHeader: Hashable, Sendable {
     public var alignmentUnit: UInt32
     /// Where the first commit record of this use will stand.
     public var firstCommitOffset: UInt64
+    /// The slot after the first, for a reader who finds that one damaged; 0 for none.
+    public var secondCommitOffset: UInt64
     public var createdSeconds: UInt64
     /// What lifetime the writer expects of the records; a hint, 0 in version 0.
     public var writeClass: UInt16
@@ -24,6 +26,7 @@ public struct SegmentHeader: Hashable, Sendable {
     public init(
         storeID: [UInt8], segment: SegmentID, useSequence: UInt64, salt: [UInt8],
         segmentBytes: UInt64, alignmentUnit: UInt32, firstCommitOffset: UInt64,
+        secondCommitOffset: UInt64,
         createdSeconds: UInt64, writeClass: UInt16 = 0
     ) {
         self.storeID = storeID
@@ -33,6 +36,7 @@ public struct SegmentHeader: Hashable, Sendable {
         self.segmentBytes = segmentBytes
         self.alignmentUnit = alignmentUnit
         self.firstCommitOffset = firstCommitOffset
+        self.secondCommitOffset = secondCommitOffset
         self.createdSeconds = createdSeconds
         self.writeClass = writeClass
     }
@@ -44,7 +48,7 @@ public struct SegmentHeader: Hashable, Sendable {
             ("alignmentUnit", .u32), ("useSequence", .u64), ("salt", .bytes(32)),
             ("segmentBytes", .u64), ("firstCommitOffset", .u64), ("createdSeconds", .u64),
             ("writeClass", .u16), ("reservedShort", .reserved(6)), ("keyID", .reserved(16)),
-            ("reserved", .reserved(3_960)), ("seal", .digest),
+            ("secondCommitOffset", .u64), ("reserved", .reserved(3_952)), ("seal", .digest),
         ])
     private enum F {
         static let magic = layout["magic"]
@@ -55,6 +59,7 @@ public struct SegmentHeader: Hashable, Sendable {
         static let salt = layout["salt"]
         static let segmentBytes = layout["segmentBytes"]
         static let firstCommitOffset = layout["firstCommitOffset"]
+        static let secondCommitOffset = layout["secondCommitOffset"]
         static let createdSeconds = layout["createdSeconds"]
         static let writeClass = layout["writeClass"]
         static let seal = layout["seal"]
@@ -79,6 +84,7 @@ public struct SegmentHeader: Hashable, Sendable {
         writer.put(F.salt, salt)
         writer.put(F.segmentBytes, segmentBytes)
         writer.put(F.firstCommitOffset, firstCommitOffset)
+        writer.put(F.secondCommitOffset, secondCommitOffset)
         writer.put(F.createdSeconds, createdSeconds)
         writer.put(F.writeClass, writeClass)
         writer.put(
@@ -115,6 +121,7 @@ public struct SegmentHeader: Hashable, Sendable {
         segmentBytes = reader.u64(F.segmentBytes)
         alignmentUnit = reader.u32(F.alignmentUnit)
         firstCommitOffset = reader.u64(F.firstCommitOffset)
+        secondCommitOffset = reader.u64(F.secondCommitOffset)
         createdSeconds = reader.u64(F.createdSeconds)
         writeClass = reader.u16(F.writeClass)
         try reader.require(
@@ -129,5 +136,10 @@ public struct SegmentHeader: Hashable, Sendable {
             firstCommitOffset >= unit && firstCommitOffset < segmentBytes
                 && firstCommitOffset.isMultiple(of: unit),
             F.firstCommitOffset, "SEG-6", expected: "a unit inside the segment, behind its header")
+        try reader.require(
+            secondCommitOffset == 0
+                || (secondCommitOffset > firstCommitOffset && secondCommitOffset < segmentBytes
+                    && secondCommitOffset.isMultiple(of: unit)),
+            F.secondCommitOffset, "SEG-6", expected: "0, or a unit behind the first slot")
     }
 }

@@ -14,13 +14,14 @@ enum CheckpointSanity {
             let size =
                 segments[row.segment]?.header.segmentBytes
                 ?? Superblock.segmentBytesRange.upperBound
-            let next = row.nextCommitOffset
+            let (next, later) = (row.nextCommitOffset, row.laterCommitOffset)
             try require(
                 row.usedBytes.isMultiple(of: unit) && row.usedBytes >= unit
                     && row.usedBytes <= size && next.isMultiple(of: unit)
-                    && (next == 0 || (next >= unit && next < size)),
+                    && (next == 0 || (next >= unit && next < size)) && later.isMultiple(of: unit)
+                    && (later == 0 || (later > next && later < size)),
                 "nextCommitOffset", "CKP-8", "a slot inside segment \(row.segment)",
-                "\(next) of \(row.usedBytes)")
+                "\(next), \(later) of \(row.usedBytes)")
             try require(
                 rows.insert(row.segment).inserted, "segment", "CKP-8",
                 "one row for each segment", "two for \(row.segment)")

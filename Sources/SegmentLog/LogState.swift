@@ -50,23 +50,24 @@ public struct Reservation: Sendable {
 
 /// The segment that takes new records.
 ///
-///     ┌────────┬──────┬─────────┬─────────┬──────┬─────────┬ ─ ─ ─ ─ ─ ─ ─
-///     │ header │ slot │ records │ records │ slot │ records │  unwritten
-///     └────────┴──────┴─────────┴─────────┴──────┴─────────┴ ─ ─ ─ ─ ─ ─ ─
-///                commit 1                   commit 2 ▲        ▲ tail
-///                                           chainSlot┘
+///     ┌────────┬──────┬──────┬─────────┬──────┬─────────┬──────┬ ─ ─ ─ ─ ─ ─ ─
+///     │ header │ slot │ slot │ records │ slot │ records │ slot │  unwritten
+///     └────────┴──────┴──────┴─────────┴──────┴─────────┴──────┴ ─ ─ ─ ─ ─ ─ ─
+///                commit commit            ▲                ▲      ▲ tail
+///                1      2                 └─── slots ──────┘
 struct OpenSegment {
     let handle: SegmentHandle
     /// The first byte that nobody has reserved.
     var tail: UInt64
-    /// Where the next commit record of this use goes; `nil` when there was no room for one more.
-    var chainSlot: UInt64?
+    /// Where the next two commit records of this use go; fewer when there was no room for more.
+    /// Two, so that each commit record names the two after it, and one bad block hides one.
+    var slots: [UInt64]
 
     var unit: UInt64 { UInt64(handle.header.alignmentUnit) }
 
     /// Whether a record fits and leaves room for the commit slot behind it.
     func fits(_ recordBytes: UInt64) -> Bool {
-        chainSlot != nil && recordBytes + unit <= handle.header.segmentBytes - tail
+        !slots.isEmpty && recordBytes + unit <= handle.header.segmentBytes - tail
     }
 
     mutating func take(_ recordBytes: UInt64) -> UInt64 {
@@ -74,15 +75,12 @@ struct OpenSegment {
         return tail
     }
 
-    /// Hands out the slot for a commit and reserves the next one.
-    mutating func takeChainSlot() -> (slot: UInt64, next: UInt64)? {
-        guard let slot = chainSlot else { return nil }
-        if handle.header.segmentBytes - tail >= unit {
-            chainSlot = take(unit)
-        } else {
-            chainSlot = nil
-        }
-        return (slot, chainSlot ?? 0)
+    /// Hands out the slot for a commit and reserves one more; 0 stands for none.
+    mutating func takeSlot() -> (slot: UInt64, next: UInt64, later: UInt64)? {
+        guard !slots.isEmpty else { return nil }
+        let slot = slots.removeFirst()
+        if handle.header.segmentBytes - tail >= unit { slots.append(take(unit)) }
+        return (slot, slots.first ?? 0, slots.dropFirst().first ?? 0)
     }
 }
 

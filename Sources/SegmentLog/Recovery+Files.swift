@@ -167,7 +167,8 @@ extension Recovery {
             segments.insert(handle)
             chains[id] = CheckpointSegment(
                 segment: id, useSequence: header.useSequence,
-                nextCommitOffset: header.firstCommitOffset, usedBytes: header.firstCommitOffset)
+                nextCommitOffset: header.firstCommitOffset,
+                laterCommitOffset: header.secondCommitOffset, usedBytes: header.firstCommitOffset)
             start.nextUse = max(start.nextUse, header.useSequence + 1)
             start.allocatedBytes += byteCount
         } catch {

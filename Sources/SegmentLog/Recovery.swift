@@ -84,13 +84,12 @@ struct Recovery {
     private mutating func walkChains() async {
         for handle in segments.all.sorted(by: { $0.header.useSequence < $1.header.useSequence }) {
             var chain = chains[handle.id]!
-            while chain.nextCommitOffset != 0 {
-                let location = RecordLocation(segment: handle.id, offset: chain.nextCommitOffset)
-                guard let record = await readCommit(at: location, handle) else { break }
+            while let (record, location) = await nextCommit(of: chain, handle) {
                 commits.append((record, location))
                 start.nextWriteSequence = max(
                     start.nextWriteSequence, record.prefix.writeSequence.next)
                 chain.nextCommitOffset = record.nextCommitOffset
+                chain.laterCommitOffset = record.laterCommitOffset
                 chain.usedBytes = max(
                     chain.usedBytes, location.offset + UInt64(superblock.alignmentUnit))
             }
@@ -105,6 +104,18 @@ struct Recovery {
                 chains[member.location.segment]?.usedBytes = max(used, end)
             }
         }
+    }
+
+    /// The commit in the next slot of a chain, or, when that one does not open, in the slot after
+    /// it: a bad block hides one commit, and from the numbers step 5 sees that it is missing.
+    private mutating func nextCommit(of chain: CheckpointSegment, _ handle: SegmentHandle) async
+        -> (record: CommitRecord, location: RecordLocation)?
+    {
+        for offset in [chain.nextCommitOffset, chain.laterCommitOffset] where offset != 0 {
+            let location = RecordLocation(segment: handle.id, offset: offset)
+            if let record = await readCommit(at: location, handle) { return (record, location) }
+        }
+        return nil
     }
 
     /// The commit record in a slot, or `nil`: at the end of a chain stand zeros, a torn record, or

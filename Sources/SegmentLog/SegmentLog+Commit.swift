@@ -239,7 +239,7 @@ extension SegmentLog {
         -> WrittenCommit
     {
         await lockSegments()
-        if current?.chainSlot == nil {
+        if current?.slots.isEmpty != false {
             do throws(LogError) {
                 try await openSegment(for: unit, .metadata)
             } catch {
@@ -248,7 +248,7 @@ extension SegmentLog {
             }
         }
         let handle = current!.handle
-        let (slot, next) = current!.takeChainSlot()!
+        let (slot, next, later) = current!.takeSlot()!
         segmentLock.release()
 
         let members = group.members
@@ -258,7 +258,8 @@ extension SegmentLog {
                 kind: .commit, headerBytes: superblock.alignmentUnit, recordBytes: unit,
                 writeSequence: nextWriteSequence, location: location),
             commit: commit, previousCommit: lastCommit, syncedCommit: syncedCommit,
-            useSequence: handle.header.useSequence, nextCommitOffset: next, members: members)
+            useSequence: handle.header.useSequence, nextCommitOffset: next,
+            laterCommitOffset: later, members: members)
         nextWriteSequence = nextWriteSequence.next
         do throws(DiskError) {
             try await disk.writeBytes(
@@ -267,7 +268,7 @@ extension SegmentLog {
             await retract(handle, slot)
             throw .disk(error)
         }
-        return WrittenCommit(handle: handle, slot: slot, next: next)
+        return WrittenCommit(handle: handle, slot: slot, next: next, later: later)
     }
 
     /// After a failed write or flush a commit record may be read back and still not be durable, and
@@ -282,13 +283,15 @@ extension SegmentLog {
         let handle: SegmentHandle
         let slot: UInt64
         let next: UInt64
+        let later: UInt64
     }
 
     /// What a checkpoint says of the chains. Only after the flush: a checkpoint that is taken while
     /// a group is on its way must not skip the group's commit record.
     private func advanceChains(past written: WrittenCommit, members: [CommitMember]) {
         chains[written.handle.id]!.nextCommitOffset = written.next
-        let last = max(written.slot, written.next) + unit
+        chains[written.handle.id]!.laterCommitOffset = written.later
+        let last = max(written.slot, written.next, written.later) + unit
         raiseUsedBytes(written.handle.id, to: last)
         for member in members {
             raiseUsedBytes(

@@ -81,7 +81,7 @@ extension SegmentLog {
             storeID: superblock.storeID, segment: SegmentID(nextSegment), useSequence: nextUse,
             salt: environment.entropy.bytes(32), segmentBytes: size,
             alignmentUnit: superblock.alignmentUnit, firstCommitOffset: unit,
-            createdSeconds: environment.clock.wallSeconds)
+            secondCommitOffset: 2 * unit, createdSeconds: environment.clock.wallSeconds)
         nextSegment += 1
         nextUse += 1
         allocatedBytes += size
@@ -93,8 +93,8 @@ extension SegmentLog {
             segments.insert(handle)
             chains[handle.id] = CheckpointSegment(
                 segment: handle.id, useSequence: header.useSequence, nextCommitOffset: unit,
-                usedBytes: 2 * unit)
-            current = OpenSegment(handle: handle, tail: 2 * unit, chainSlot: unit)
+                laterCommitOffset: 2 * unit, usedBytes: 3 * unit)
+            current = OpenSegment(handle: handle, tail: 3 * unit, slots: [unit, 2 * unit])
         } catch {
             // What the failed attempt left allocated is removed or counted at the next open.
             if error.code == .noSpace {
@@ -109,7 +109,7 @@ extension SegmentLog {
     private func sizeOfNextSegment(
         for recordBytes: UInt64, _ purpose: ReservationPurpose, returning returned: UInt64
     ) throws(LogError) -> UInt64 {
-        let needed = recordBytes + 3 * unit
+        let needed = recordBytes + 4 * unit
         let allocated = allocatedBytes - returned
         let available =
             superblock.capacityBytes > allocated ? superblock.capacityBytes - allocated : 0

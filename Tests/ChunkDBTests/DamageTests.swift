@@ -165,14 +165,14 @@ struct DamageTests {
     func flippedCommit() throws {
         let bench = try DamageBench(keepsCheckpoint: false)
         let place = try bench.place(of: 2)
-        // The use's first slot: everything behind it in this use hangs on it.
+        // The use's first slot.
         bench.disk.flip(place.file, byte: 4_096 + 200, bit: 2)
         let found = try bench.examine()
         #expect(!found.report.damages.isEmpty)
         #expect(found.report.damages.contains { $0.reason.contains("REC-9") })
         #expect(found.wrong.isEmpty)
-        #expect(found.missing.contains(2))
-        #expect(found.intact.count >= 3)
+        #expect(found.missing.count == 1)
+        #expect(found.intact.count == 5)
         // RCV-15: strict mode refuses.
         #expect { try bench.examine(strict: true) } throws: { error in
             guard case StoreError.log(.format(let cause, _, _)) = error else { return false }
@@ -180,6 +180,59 @@ struct DamageTests {
         }
         // RCV-16: nothing was mended, so the damage is still told, and told the same.
         #expect(try bench.examine().report.damages == found.report.damages)
+    }
+
+    @Test("RCV-7 COM-14 one bad commit record costs its own chunk, and no other")
+    func everyCommit() throws {
+        let machine = SimulatedMachine(seed: 5, segmentSize: .mebibytes(1))
+        let owners = 0..<8 as Range<UInt64>
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+            for owner in owners { try await TestChunk(owner).put(in: space) }
+            await db.close()
+        }
+        machine.disk.removeFile(StoreFiles.checkpoint)
+        let slots = try commitSlots(machine.disk, StoreFiles.segment(SegmentID(0)))
+        #expect(slots.count == owners.count + 1, "one for the namespace")
+        for slot in slots {
+            let copy = machine.afterPowerCut(Survival(.all))
+            copy.disk.flip(StoreFiles.segment(SegmentID(0)), byte: Int(slot) + 300, bit: 1)
+            let db = try copy.open()
+            #expect(db.recovery.damages.contains { $0.reason.contains("REC-9") }, "slot \(slot)")
+            let lost = try copy.run { () async throws in
+                // The namespace is in the journals too.
+                let space = try #require(db.namespace("acme"))
+                var lost = 0
+                for owner in owners {
+                    let isIntact = try await TestChunk(owner).isIntact(in: space)
+                    #expect(isIntact != false)
+                    if isIntact == nil { lost += 1 }
+                }
+                await db.close()
+                return lost
+            }
+            #expect(lost == (slot == slots[0] ? 0 : 1), "slot \(slot)")
+        }
+    }
+
+    /// Where the commit records of a segment's use stand.
+    private func commitSlots(_ disk: SimulatedDisk, _ file: String) throws -> [UInt64] {
+        let superblock = try Superblock(
+            decoding: disk.bytes(of: "superblock", 0..<4_096), copyIndex: 0)
+        let header = try SegmentHeader(
+            decoding: disk.bytes(of: file, 0..<4_096), segment: SegmentID(0),
+            storeID: superblock.storeID, key: SegmentHeader.sealKey(secret: superblock.secret))
+        return stride(from: 4_096, to: disk.fileByteCount(file), by: 4_096).map(UInt64.init)
+            .filter { offset in
+                let place = RecordLocation(segment: SegmentID(0), offset: offset)
+                return
+                    (try? CommitRecord(
+                        decoding: disk.bytes(of: file, Int(offset)..<Int(offset) + 4_096),
+                        at: place, unit: 4_096, useSequence: header.useSequence,
+                        segmentBytes: header.segmentBytes,
+                        key: header.recordKey(secret: superblock.secret))) != nil
+            }
     }
 
     @Test("MRK-4 COM-13 a flipped commit record at the end is told by the mark")
@@ -196,16 +249,16 @@ struct DamageTests {
         "a truncated segment loses only what stood behind the cut", arguments: [true, false])
     func truncated(keepsCheckpoint: Bool) throws {
         let bench = try DamageBench(keepsCheckpoint: keepsCheckpoint)
-        let place = try bench.place(of: 1)
+        let place = try bench.place(of: 2)
         bench.disk.setByteCount(place.offset + 4_096, of: place.file)
         let found = try bench.examine()
         #expect(found.wrong.isEmpty)
-        #expect(found.intact.isSuperset(of: [2, 3, 4, 5]))
+        #expect(found.intact.isSuperset(of: [1, 3, 4, 5]))
         if keepsCheckpoint {
-            #expect(found.damaged[1] != nil || found.missing.contains(1))
-            #expect(found.damaged[1]?.cause.code == .truncated)
+            #expect(found.damaged[2] != nil || found.missing.contains(2))
+            #expect(found.damaged[2]?.cause.code == .truncated)
         } else {
-            #expect(found.damaged[1] != nil || !found.report.damages.isEmpty)
+            #expect(found.damaged[2] != nil || !found.report.damages.isEmpty)
         }
     }
 

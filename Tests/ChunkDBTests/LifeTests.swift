@@ -173,13 +173,13 @@ struct LifeTests {
 
     @Test("a commit that failed for want of space leaves its key free")
     func failedCommitLeavesKeyFree() throws {
-        let machine = SimulatedMachine(seed: 7, segmentSize: .kibibytes(64))
+        let machine = SimulatedMachine(seed: 7, segmentSize: .kibibytes(80))
         let db = try machine.open()
         try machine.run { () async throws in
             let space = try await db.namespace("acme", model: smallBinding(layers: 1))
-            // Sixteen units: header, slot, namespace, slot, and records of 3, 3 and 5.
+            // Twenty units: header, two slots, namespace, slot, records of 3, 3, 5 and 3, slot.
             let chunks = [
-                TestChunk(1), TestChunk(2), TestChunk(3, tokenCount: 32),
+                TestChunk(1), TestChunk(2), TestChunk(3, tokenCount: 32), TestChunk(4),
             ]
             func begun(_ chunk: TestChunk) async throws -> ChunkWriter {
                 var writer = try await space.beginPut(chunk.key(in: space), tokens: chunk.tokens)
@@ -190,17 +190,19 @@ struct LifeTests {
             let first = try await begun(chunks[0])
             let second = try await begun(chunks[1])
             let third = try await begun(chunks[2])
+            let fourth = try await begun(chunks[3])
             #expect(try await first.commit() == .committed)
             #expect(try await second.commit() == .committed)
+            #expect(try await third.commit() == .committed)
             // The use has no slot left, and the disk no room for another segment.
             machine.disk.fail(.allocate, number: 1, errorNumber: 28)
             do {
-                _ = try await third.commit()
+                _ = try await fourth.commit()
                 Issue.record("committed without a slot")
             } catch StoreError.log(.capacityExceeded) {}
-            #expect(space.contains(chunks[2].key(in: space)) == nil)
+            #expect(space.contains(chunks[3].key(in: space)) == nil)
             // An answer, not a sickness: the same key can be put at once.
-            #expect(try await chunks[2].put(in: space) == .committed)
+            #expect(try await chunks[3].put(in: space) == .committed)
             for chunk in chunks { #expect(try await chunk.isIntact(in: space) == true) }
             await db.close()
         }

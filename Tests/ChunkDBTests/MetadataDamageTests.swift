@@ -60,6 +60,7 @@ struct MetadataDamageTests {
     private func row(_ segment: UInt32, next: UInt64, used: UInt64) -> CheckpointSegment {
         CheckpointSegment(
             segment: SegmentID(segment), useSequence: UInt64(segment) + 1, nextCommitOffset: next,
+            laterCommitOffset: 0,
             usedBytes: used)
     }
 

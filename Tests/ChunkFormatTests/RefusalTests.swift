@@ -71,6 +71,8 @@ import Testing
             Refusal(field: "firstCommitOffset", value: 0, clause: "SEG-6"),
             Refusal(field: "firstCommitOffset", value: 4_097, clause: "SEG-6"),
             Refusal(field: "firstCommitOffset", value: 131_072, clause: "SEG-6"),
+            Refusal(field: "secondCommitOffset", value: 4_097, clause: "SEG-6"),
+            Refusal(field: "secondCommitOffset", value: 131_072, clause: "SEG-6"),
             Refusal(field: "keyID", value: 1, clause: "FMT-3"),
         ])
     func segmentHeader(_ refusal: Refusal) {
@@ -129,6 +131,8 @@ import Testing
             Refusal(field: "syncedCommit", value: .max, clause: "COM-2"),
             Refusal(field: "nextCommitOffset", value: 1 << 20, clause: "COM-3"),
             Refusal(field: "nextCommitOffset", value: 4_097, clause: "COM-3"),
+            Refusal(field: "laterCommitOffset", value: 1 << 20, clause: "COM-14"),
+            Refusal(field: "laterCommitOffset", value: 4_097, clause: "COM-14"),
             Refusal(field: "memberCount", value: 83, clause: "COM-4"),
             Refusal(field: "memberCount", value: UInt64(UInt32.max), clause: "COM-4"),
         ])

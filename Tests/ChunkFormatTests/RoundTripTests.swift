@@ -154,7 +154,8 @@ import Testing
         let segments = (0..<Int(seed)).map { index in
             CheckpointSegment(
                 segment: SegmentID(UInt32(index)), useSequence: generator.next(),
-                nextCommitOffset: generator.next(), usedBytes: generator.next())
+                nextCommitOffset: generator.next(),
+                laterCommitOffset: generator.next(), usedBytes: generator.next())
         }
         let entries = (0..<Int(seed) * 3).map { _ in
             CheckpointEntry(

@@ -59,7 +59,8 @@ enum Samples {
             storeID: storeID, segment: SegmentID(UInt32.random(in: 0...9, using: &generator)),
             useSequence: counter(&generator), salt: bytes(32, &generator), segmentBytes: 131_072,
             alignmentUnit: 4_096,
-            firstCommitOffset: UInt64.random(in: 1...31, using: &generator) * 4_096,
+            firstCommitOffset: UInt64.random(in: 1...15, using: &generator) * 4_096,
+            secondCommitOffset: UInt64.random(in: 16...31, using: &generator) * 4_096,
             createdSeconds: generator.next(),
             writeClass: UInt16.random(in: 0...9, using: &generator))
     }
@@ -83,13 +84,15 @@ enum Samples {
     static func commit(_ generator: inout SeededGenerator) -> CommitRecord {
         let prefix = prefix(.commit, &generator)
         let number = UInt64.random(in: 2...1 << 40, using: &generator)
+        let hasNext = Bool.random(using: &generator)
         return CommitRecord(
             prefix: prefix, commit: number,
             previousCommit: UInt64.random(in: 0..<number, using: &generator),
             syncedCommit: UInt64.random(in: 0..<number, using: &generator),
             useSequence: 7,
-            nextCommitOffset: Bool.random(using: &generator)
-                ? 0 : prefix.location.offset + 4_096,
+            nextCommitOffset: hasNext ? prefix.location.offset + 4_096 : 0,
+            laterCommitOffset: hasNext && Bool.random(using: &generator)
+                ? prefix.location.offset + 8_192 : 0,
             members: (0..<Int.random(in: 0...82, using: &generator)).map { _ in
                 member(&generator)
             })

@@ -20,7 +20,8 @@ enum GoldenStore {
     static let mark = MarkBlock(turn: 3, syncedCommit: 3)
     static let segmentHeader = SegmentHeader(
         storeID: storeID, segment: segment, useSequence: 1, salt: salt, segmentBytes: 131_072,
-        alignmentUnit: unit, firstCommitOffset: 4_096, createdSeconds: second + 1)
+        alignmentUnit: unit, firstCommitOffset: 4_096, secondCommitOffset: 12_288,
+        createdSeconds: second + 1)
     static let recordKey = segmentHeader.recordKey(secret: secret)
 
     static let binding = ModelBinding(
@@ -154,27 +155,27 @@ enum GoldenStore {
     }
 
     static func commit(_ number: UInt64, sequence: UInt64, at offset: UInt64, next: UInt64,
-        _ members: [CommitMember]) -> CommitRecord
+        later: UInt64, _ members: [CommitMember]) -> CommitRecord
     {
         CommitRecord(
             prefix: RecordPrefix(
                 kind: .commit, headerBytes: unit, recordBytes: UInt64(unit),
                 writeSequence: WriteSequence(sequence), location: location(offset)),
             commit: number, previousCommit: number - 1, syncedCommit: number - 1, useSequence: 1,
-            nextCommitOffset: next, members: members)
+            nextCommitOffset: next, laterCommitOffset: later, members: members)
     }
 
     static let commits = [
-        commit(1, sequence: 2, at: 4_096, next: 12_288,
+        commit(1, sequence: 2, at: 4_096, next: 12_288, later: 36_864,
             [member(namespaceRecord.encode(key: recordKey), namespaceRecord.prefix)]),
-        commit(2, sequence: 4, at: 12_288, next: 36_864,
+        commit(2, sequence: 4, at: 12_288, next: 36_864, later: 65_536,
             [member(chunkA.region, chunkA.record.prefix)]),
-        commit(3, sequence: 7, at: 36_864, next: 65_536,
+        commit(3, sequence: 7, at: 36_864, next: 65_536, later: 73_728,
             [
                 member(chunkB0.region, chunkB0.record.prefix),
                 member(chunkB1.region, chunkB1.record.prefix),
             ]),
-        commit(4, sequence: 9, at: 65_536, next: 73_728,
+        commit(4, sequence: 9, at: 65_536, next: 73_728, later: 77_824,
             [member(tombstoneRecord.encode(key: recordKey), tombstoneRecord.prefix)]),
     ]
 
@@ -186,7 +187,8 @@ enum GoldenStore {
             salt: [UInt8](repeating: 0x90 + UInt8(copyIndex), count: 32))
     }
     static let checkpointSegment = CheckpointSegment(
-        segment: segment, useSequence: 1, nextCommitOffset: 36_864, usedBytes: 40_960)
+        segment: segment, useSequence: 1, nextCommitOffset: 36_864,
+        laterCommitOffset: 65_536, usedBytes: 40_960)
     static let checkpointEntry = CheckpointEntry(
         namespace: NamespaceID(1), key: keyA, variant: .standalone, location: location(16_384),
         headerBytes: unit, variantDiskBytes: 20_480, tokenCount: 3, flags: 0, ordinal: 0)

@@ -1,0 +1,234 @@
+"""Payload records, their extents and their metadata part (05-payload.md)."""
+
+from basics import Stream, binding_digest, decode, digest_agrees, need, padded, standing
+from records import kind_is, open_record, pad, place
+from structures import WIDTH
+
+
+def metadata(data, trace=None, base=0):
+    name = "metadata"
+    if trace is not None:
+        trace.add(base, base + len(data), name)
+    s = Stream(name, data, "MET-3", trace, base)
+    f = {"revision": s.u(2, "revision"), "flags": s.u(2, "flags")}
+    need(f["revision"] == 1, name, "revision", "MET-1", 1, f["revision"])
+    need(f["flags"] <= 1, name, "flags", "MET-2", "0 or 1", f["flags"])
+    for field in ("creationMilliseconds", "interMean", "intraMean"):
+        f[field] = s.f32(field)
+    zero = s.u(4, "reserved")
+    need(zero == 0, name, "reserved", "FMT-3", 0, zero)
+    f["tokens"] = [s.u(4, f"tokens[{i}]") for i in range(s.count("tokensCount", 1 << 24, 4))]
+    f["prefix"] = [
+        (
+            s.raw(32, f"prefix[{i}].chunkKey"),
+            s.u(4, f"prefix[{i}].tokenCount"),
+            s.f32(f"prefix[{i}].interMean"),
+        )
+        for i in range(s.count("prefixCount", 4096, 40))
+    ]
+    for field in ("tokenScores", "deviationProfile"):
+        f[field] = [s.f16(f"{field}[{i}]") for i in range(s.count(field + "Count", 1 << 24, 2))]
+    s.end()
+    return f
+
+
+def payload(region, seg, offset, trace=None, check_metadata=True):
+    p = open_record(region, seg, offset, trace)
+    kind_is(p, 1)
+    name, unit = "payloadHeader", seg["alignmentUnit"]
+    f = decode(name, region, 0, trace)
+    for field, limit in (
+        ("tokenCount", 1 << 24),
+        ("extentCount", 65536),
+        ("siblingCount", 4096),
+        ("metadataBytes", 1 << 25),
+    ):
+        need(f[field] <= limit, name, field, "PAY-1", f"at most {limit}", f[field])
+    need(f["extentCount"] >= 1, name, "extentCount", "PAY-1", "at least 1", 0)
+    need(f["digestAlgorithm"] == 1, name, "digestAlgorithm", "PAY-2", 1, f["digestAlgorithm"])
+    need(
+        12 <= f["digestBlockShift"] <= 20,
+        name,
+        "digestBlockShift",
+        "PAY-2",
+        "12 to 20",
+        f["digestBlockShift"],
+    )
+    for field, known in (
+        ("retention", (0, 1)),
+        ("hashDomain", (1, 2, 3)),
+        ("keyForm", (1, 2)),
+        ("elementType", WIDTH),
+    ):
+        need(f[field] in known, name, field, "PAY-6", "a known value", f[field])
+    i, n, sib = f["recordIndex"], f["recordCount"], f["siblingCount"]
+    need(i < n <= 4097, name, "recordIndex", "PAY-5", f"below {n}", i)
+    need(
+        sib == (n - 1 if i == 0 else 0), name, "siblingCount", "PAY-5", n - 1 if i == 0 else 0, sib
+    )
+    need(
+        f["layerFirst"] + f["layerCount"] <= 1024,
+        name,
+        "layerCount",
+        "PAY-12",
+        "at most 1024",
+        f["layerFirst"] + f["layerCount"],
+    )
+    need(
+        (f["metadataBytes"] > 0) == (i == 0),
+        name,
+        "metadataBytes",
+        "PAY-8",
+        "a part in record 0 only",
+        f["metadataBytes"],
+    )
+    at_sib = 256 + 48 * f["extentCount"]
+    at_slots = at_sib + 48 * sib
+    at_meta = at_slots + 16 * f["digestSlotCount"]
+    end = at_meta + f["metadataBytes"]
+    need(end <= len(region), name, "digestSlotCount", "PAY-3", f"parts of {len(region)} bytes", end)
+    f["extents"] = []
+    for e in range(f["extentCount"]):
+        with standing(256 + 48 * e):
+            f["extents"].append(extent(region, 256 + 48 * e, e, f, p, unit, trace))
+    disjoint(f["extents"])
+    f["siblings"] = []
+    for s in range(sib):
+        with standing(at_sib + 48 * s):
+            row = decode("siblingRow", region, at_sib + 48 * s, trace, f"siblingRow[{s}]")
+            place(row, "siblingRow", unit, "SIB-1")
+            n = row["layerFirst"] + row["layerCount"]
+            need(n <= 1024, "siblingRow", "layerCount", "PAY-12", "at most 1024", n)
+        f["siblings"].append(row)
+    f["slots"] = [
+        region[at_slots + 16 * k : at_slots + 16 * k + 16] for k in range(f["digestSlotCount"])
+    ]
+    if trace is not None:
+        for k, slot in enumerate(f["slots"]):
+            trace.add(at_slots + 16 * k, at_slots + 16 * k + 16, f"digest[{k}]", slot)
+    part = region[at_meta:end]
+    if check_metadata:
+        need(
+            digest_agrees(part, f["metadataDigest"]),
+            name,
+            "metadataDigest",
+            "PAY-4",
+            "agreement",
+            f["metadataDigest"].hex(),
+        )
+    with standing(at_meta):
+        f["metadata"] = metadata(part, trace, at_meta) if part else None
+    pad(region, end, trace)
+    f["prefix"] = p
+    return f
+
+
+def extent(region, at, index, f, p, unit, trace):
+    name = "extentRow"
+    row = decode(name, region, at, trace, f"extentRow[{index}]")
+    o, stored, total = row["offset"], row["storedBytes"], p["recordBytes"]
+    need(
+        o % unit == 0 and p["headerBytes"] <= o < total,
+        name,
+        "offset",
+        "EXT-1",
+        "a unit behind the header region",
+        o,
+    )
+    need(
+        stored >= 1 and o + padded(stored, unit) <= total,
+        name,
+        "storedBytes",
+        "EXT-2",
+        "an end inside the record",
+        stored,
+    )
+    if row["codec"] == 0:
+        need(
+            row["rawBytes"] == stored and stored <= 1 << 32,
+            name,
+            "rawBytes",
+            "EXT-3",
+            stored,
+            row["rawBytes"],
+        )
+    row["padded"] = padded(stored, unit)
+    row["slotCount"] = (row["padded"] + (1 << f["digestBlockShift"]) - 1) >> f["digestBlockShift"]
+    need(
+        row["firstDigestSlot"] + row["slotCount"] <= f["digestSlotCount"],
+        name,
+        "firstDigestSlot",
+        "EXT-4",
+        f"slots below {f['digestSlotCount']}",
+        row["firstDigestSlot"] + row["slotCount"],
+    )
+    return row
+
+
+def disjoint(rows):  # EXT-8
+    for first, size in (("offset", "padded"), ("firstDigestSlot", "slotCount")):
+        spans = sorted((r[first], r[first] + r[size]) for r in rows)
+        for (_, end), (start, _) in zip(spans, spans[1:]):
+            need(start >= end, "extentRow", first, "EXT-8", f"at least {end}", start)
+
+
+def planes(f, op):
+    """PAY-7, PAY-11, EXT-7: each plane of binding and layer range is there, raw, and complete."""
+    need(
+        f["bindingDigest"] == binding_digest(op),
+        "payloadHeader",
+        "bindingDigest",
+        "PAY-11",
+        binding_digest(op).hex(),
+        f["bindingDigest"].hex(),
+    )
+    last = f["layerFirst"] + f["layerCount"]
+    need(
+        last <= len(op["layers"]),
+        "payloadHeader",
+        "layerCount",
+        "PAY-7",
+        f"layers below {len(op['layers'])}",
+        last,
+    )
+    have = {}
+    for row in f["extents"]:
+        if row["kind"] in (1, 2) and row["codec"] == 0:
+            need(
+                (row["layer"], row["kind"]) not in have,
+                "extentRow",
+                "layer",
+                "PAY-7",
+                "one extent a plane",
+                row["layer"],
+            )
+            need(
+                f["layerFirst"] <= row["layer"] < last,
+                "extentRow",
+                "layer",
+                "PAY-7",
+                "a layer of the record",
+                row["layer"],
+            )
+            heads, dim, _ = op["layers"][row["layer"]]
+            want = row["tokenCount"] * heads * dim * WIDTH[op["elementType"]]
+            need(
+                row["storedBytes"] == want,
+                "extentRow",
+                "storedBytes",
+                "EXT-7",
+                want,
+                row["storedBytes"],
+            )
+            have[row["layer"], row["kind"]] = row
+    for layer in range(f["layerFirst"], last):
+        for kind in (1, 2):
+            row = have.get((layer, kind))
+            need(
+                row is not None and row["tokenCount"] == f["tokenCount"],
+                "payloadHeader",
+                "extents",
+                "PAY-7",
+                f"layer {layer} kind {kind} of {f['tokenCount']} tokens",
+                row and row["tokenCount"],
+            )
