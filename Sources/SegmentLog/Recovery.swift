@@ -343,8 +343,11 @@ struct Recovery {
 
     private mutating func finish(_ accepted: [CommitRecord], checkpoint: CheckpointHeader?) {
         let seen = commits.map(\.record.commit).max() ?? 0
-        start.lastCommit = max(accepted.last?.commit ?? 0, checkpoint?.commit ?? 0)
-        start.nextCommit = max(seen, start.lastCommit, mark.syncedCommit, journalCommit) + 1
+        // A commit that the mark knows and nobody finds is named by the next one as well: it is
+        // missing at every opening, not at this one alone (N-6).
+        start.lastCommit = max(
+            accepted.last?.commit ?? 0, checkpoint?.commit ?? 0, mark.syncedCommit)
+        start.nextCommit = max(seen, start.lastCommit, journalCommit) + 1
         // With torn records to give up, the newest commit stays unproven until that is written.
         if start.dropped.isEmpty { start.syncedCommit = start.lastCommit }
         start.markTurn = mark.turn
