@@ -120,6 +120,10 @@ let package = Package(
             name: "ModelTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
         .testTarget(
+            name: "CorruptionTests",
+            dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .testTarget(
             name: "SimulationTests",
             dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
