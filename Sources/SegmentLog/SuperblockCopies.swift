@@ -33,7 +33,10 @@ enum SuperblockCopies {
             }
         }
         let agreed = candidates.filter { one in candidates.count { $0 == one } >= 2 }
-        guard let superblock = agreed.max(by: { $0.generation < $1.generation }) else {
+        // Two pairs of one generation that differ: nothing says which of two stores this is.
+        guard let superblock = agreed.max(by: { $0.generation < $1.generation }),
+            agreed.allSatisfy({ $0.generation < superblock.generation || $0 == superblock })
+        else {
             throw .superblockDamaged(
                 copies: copies.enumerated().map { "copy \($0): \(describe($1))" })
         }

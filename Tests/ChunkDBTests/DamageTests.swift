@@ -42,6 +42,24 @@ struct DamageTests {
         #expect(bench.disk.bytes(of: "superblock") == before)
     }
 
+    @Test("SUP-6 two pairs of two stores, of one generation, are refused, and nothing is changed")
+    func twoStores() throws {
+        let (bench, other) = (try DamageBench(seed: 1), try DamageBench(seed: 2))
+        let (ours, theirs) = (try bench.superblock(), try other.superblock())
+        #expect(ours.generation == theirs.generation && ours.storeID != theirs.storeID)
+        for copy in 2..<4 {
+            let place = copy * 65_536
+            let block = other.disk.bytes(of: "superblock", place..<place + 4_096)
+            bench.disk.setBytes(block, of: "superblock", at: place)
+        }
+        let before = bench.disk.bytes(of: "superblock")
+        #expect { try bench.examine() } throws: { error in
+            guard case StoreError.log(.superblockDamaged) = error else { return false }
+            return true
+        }
+        #expect(bench.disk.bytes(of: "superblock") == before)
+    }
+
     @Test("SUP-3 VER-3 a store of a newer version is refused, and not a byte of it changed")
     func newerVersion() throws {
         let bench = try DamageBench()

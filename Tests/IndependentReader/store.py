@@ -92,6 +92,8 @@ class Store:
             first = self.damage[0] if self.damage else "copies differ"
             raise StoreRefused("superblock", 0, "SUP-6", f"no two copies agree; first: {first}")
         self.sb, body = max(same, key=lambda c: c[0]["generation"])
+        if any(s["generation"] == self.sb["generation"] and b != body for s, b in same):
+            raise StoreRefused("superblock", 0, "SUP-6", "two pairs of copies disagree")
         for f, other in copies:
             if other != body:
                 e = refused("superblock", "generation", "SUP-6", "the chosen copy", "another")
