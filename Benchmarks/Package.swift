@@ -15,6 +15,12 @@ let testRules: [SwiftSetting] = [
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
+// The index's peers are C++ libraries that nobody else needs, so they are asked for:
+//   apt-get install libabsl-dev librocksdb-dev libtbb-dev
+//   CHUNKDB_PEERS=1 swift run -c release --package-path Benchmarks chunkdb-bench index
+let hasPeers = Context.environment["CHUNKDB_PEERS"] == "1"
+let peerLibraries = ["absl_throw_delegate", "absl_raw_logging_internal", "rocksdb", "tbb"]
+
 let package = Package(
     name: "ChunkDBBenchmarks",
     products: [
@@ -31,6 +37,7 @@ let package = Package(
         .executableTarget(
             name: "chunkdb-bench",
             dependencies: [
+                "CIndexPeers",
                 .product(name: "ChunkDB", package: "ChunkDB"),
                 .product(name: "Feed", package: "ChunkDB"),
                 .product(name: "BSkiplist", package: "ChunkDB"),
@@ -38,9 +45,14 @@ let package = Package(
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: benchRules),
+        .target(
+            name: "CIndexPeers",
+            cxxSettings: hasPeers ? [.define("CHUNKDB_PEERS")] : [],
+            linkerSettings: hasPeers ? peerLibraries.map { .linkedLibrary($0) } : []),
         .testTarget(
             name: "BenchmarkSmokeTests", dependencies: ["chunkdb-bench"],
             swiftSettings: testRules),
     ],
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

@@ -4,8 +4,10 @@
 // happens to the leaves between two steps, no key is given twice or out of order, and none is
 // missed that was there throughout (C-1). The next leaf's index is only a hint.
 //
-// A look takes few entries at first and more later: "all variants of a chunk" stops after two or
-// three and should not pay for a leaf; a long scan soon takes whole leaves.
+// A look takes as many entries as the caller expects to want, and more later: "all variants of a
+// chunk" stops after two or three and should not pay for a leaf; a long scan soon takes whole
+// leaves. What is expected is also asked of memory early: a leaf's lines all at once, the next
+// leaf's before this one's entries are copied.
 
 extension IndexCore {
     /// What one look at a leaf gave a scan.
@@ -19,12 +21,13 @@ extension IndexCore {
         var cursor: Key?
     }
 
-    /// Copies up to `limit` entries from `cursor` on.
+    /// Copies up to `limit` entries from `cursor` on. `expected` are likely to be wanted.
     private func copy(
         _ index: NodeIndex,
         from cursor: Key,
         guess: Int,
         limit: Int,
+        expected: Int,
         into entries: UnsafeMutablePointer<(Key, IndexValue)>
     ) -> Look {
         let node = leaves.node(index)
@@ -44,6 +47,10 @@ extension IndexCore {
                         guess: guess,
                         kernel: kernel
                     ).slot
+                    let here = used.count(from: slot) &- (64 &- Layout.capacity)
+                    if here < expected && meta.next != 0 {
+                        prefetchAhead(meta.next, from: 0, limit: expected &- here)
+                    }
                     while slot < Layout.capacity && look.count < limit {
                         // SAFETY: `limit` is the room at `entries`.
                         unsafe node.copyEntry(slot, to: entries + look.count)
@@ -63,7 +70,8 @@ extension IndexCore {
         }
     }
 
-    func scan(from start: Key, _ body: (Key, IndexValue) -> Bool) {
+    @inline(__always)
+    func scan(from start: Key, expecting: Int, _ body: (Key, IndexValue) -> Bool) {
         unsafe withUnsafeTemporaryAllocation(
             of: (Key, IndexValue).self,
             capacity: Layout.capacity
@@ -74,13 +82,16 @@ extension IndexCore {
             let arrival = descend(to: 0, cursor)
             var index = arrival.node
             var guess = arrival.guess
-            var limit = min(8, Layout.capacity)
+            var expected = max(expecting, 1)
+            var limit = min(expected, Layout.capacity)
+            if limit > 8 { prefetchAhead(index, from: guess, limit: limit) }
             while true {
                 let look = unsafe copy(
                     index,
                     from: cursor,
                     guess: guess,
                     limit: limit,
+                    expected: expected,
                     into: entries
                 )
                 if look.sight == .right {
@@ -92,7 +103,10 @@ extension IndexCore {
                     index = descend(to: 0, cursor).node
                     continue
                 }
-                if look.next != 0 { prefetchAhead(look.next, from: look.stop, limit: limit &* 2) }
+                expected &-= look.count
+                if look.next != 0 && expected <= 0 {
+                    prefetchAhead(look.next, from: look.stop, limit: limit &* 2)
+                }
                 var slot = 0
                 while slot < look.count {
                     let entry = unsafe entries[slot]
@@ -104,7 +118,7 @@ extension IndexCore {
                 cursor = next
                 guess = look.stop
                 index = look.next
-                limit = min(limit &* 2, Layout.capacity)
+                limit = min(max(limit &* 2, expected), Layout.capacity)
             }
         }
     }

@@ -77,11 +77,16 @@ extension SlimBSkiplist {
 
     /// Gives the entries from `key` on, ascending, until `body` returns false.
     ///
+    /// - Parameter expecting: about how many will be taken. It decides what is fetched early, and
+    ///   nothing else.
+    ///
     /// *Concurrency:* weakly consistent (C-1): only entries that existed at some time during the
     /// scan, each at most once, and all that existed throughout. No lock is held during `body`,
     /// which may use the index.
-    public func scan(from key: SlimIndexKey, _ body: (SlimIndexKey, IndexValue) -> Bool) {
-        core.scan(from: key, body)
+    public func scan(
+        from key: SlimIndexKey, expecting: Int = 8, _ body: (SlimIndexKey, IndexValue) -> Bool
+    ) {
+        core.scan(from: key, expecting: expecting, body)
     }
 
     /// Keys that cut the index into at most `parts` ranges of about one size, ascending; the first

@@ -151,6 +151,9 @@ struct SlotSet: Equatable {
     /// The first slot in the set that is not below `slot`; 64 if none.
     @inline(__always)
     func next(from slot: Int) -> Int { (bits & ~Self.below(slot)).trailingZeroBitCount }
+    /// The slots in the set from `slot` on, those beyond the capacity among them.
+    @inline(__always)
+    func count(from slot: Int) -> Int { (bits & ~Self.below(slot)).nonzeroBitCount }
     /// The last slot in the set below `slot`; -1 if none.
     @inline(__always)
     func previous(below slot: Int) -> Int { 63 &- (bits & Self.below(slot)).leadingZeroBitCount }

@@ -11,5 +11,6 @@ struct ChunkDBBench: ParsableCommand {
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
+            OpenWorkload.self,
         ])
 }

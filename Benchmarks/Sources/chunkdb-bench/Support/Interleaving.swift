@@ -82,6 +82,7 @@ struct Tally {
             metrics["p50Nanoseconds"] = Double(latencies.valueAtPercentile(50))
             metrics["p90Nanoseconds"] = Double(latencies.valueAtPercentile(90))
             metrics["p99Nanoseconds"] = Double(latencies.valueAtPercentile(99))
+            metrics["p999Nanoseconds"] = Double(latencies.valueAtPercentile(99.9))
             metrics["maxNanoseconds"] = Double(latencies.max)
         }
         for (phase, times) in phases { metrics["\(phase)P50Nanoseconds"] = median(times) }

@@ -56,6 +56,12 @@ struct Machine: Codable, Sendable {
         Double(read("/proc/loadavg").prefix { $0 != " " }) ?? 0
     }
 
+    /// Memory of this process that is really there.
+    static var residentBytes: Int {
+        let pages = read("/proc/self/statm").split(separator: " ")
+        return (pages.count > 1 ? Int(pages[1]) ?? 0 : 0) * 4_096
+    }
+
     static func read(_ path: String) -> String {
         FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }

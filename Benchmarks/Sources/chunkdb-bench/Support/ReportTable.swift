@@ -15,12 +15,19 @@ struct ReportTable {
         Column(title: "ops/s", keys: ["operationsPerSecond"]) { count($0[0]) },
         Column(title: "p50", keys: ["p50Nanoseconds"]) { duration($0[0]) },
         Column(title: "p99", keys: ["p99Nanoseconds"]) { duration($0[0]) },
+        Column(title: "p99.9", keys: ["p999Nanoseconds"]) { duration($0[0]) },
         Column(title: "CPU-s/GiB", keys: ["cpuSecondsPerGiB"]) { fixed($0[0], 3) },
         Column(title: "of device", keys: ["ratioToDevice"]) { fixed($0[0], 2) },
         Column(title: "(low–high)", keys: ["ratioLow", "ratioHigh"]) {
             "\(fixed($0[0], 2))–\(fixed($0[1], 2))"
         },
+        Column(title: "ours ÷", keys: ["oursRatio"]) { fixed($0[0], 2) },
+        Column(title: "(low–high)", keys: ["oursRatioLow", "oursRatioHigh"]) {
+            "\(fixed($0[0], 2))–\(fixed($0[1], 2))"
+        },
         Column(title: "B/entry", keys: ["bytesPerEntry"]) { fixed($0[0], 1) },
+        Column(title: "ns/entry", keys: ["nanosecondsPerEntry"]) { fixed($0[0], 0) },
+        Column(title: "s/GiB", keys: ["secondsPerGiB"]) { fixed($0[0], 3) },
         Column(title: "cached B", keys: ["pageCacheBytes"]) { count($0[0]) },
         Column(title: "others' CPUs", keys: ["otherCPUSecondsPerSecond"]) { fixed($0[0], 2) },
     ]
