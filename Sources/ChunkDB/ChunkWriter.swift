@@ -94,6 +94,13 @@ public struct ChunkWriter: ~Copyable {
         let core = core
         try core.gate.enter()
         defer { core.gate.leave() }
+        let put = try finish(recompute)
+        return durability == .accepted
+            ? try await put.commitLater() : try await put.commit(durability)
+    }
+
+    /// Sends what is left of the bytes.
+    consuming func finish(_ recompute: RecomputeMetadata?) throws(StoreError) -> FinishedPut {
         try requireSound()
         guard nextLayer == namespace.binding.layerCount else {
             throw .shape(
@@ -109,10 +116,7 @@ public struct ChunkWriter: ~Copyable {
             headerBytes: UInt32(plan.records[0].headerBytes),
             variantDiskBytes: plan.records.reduce(0) { $0 + $1.recordBytes },
             tokenCount: UInt32(tokens.count), flags: retention == .pinned ? 1 : 0, ordinal: .max)
-        let put = FinishedPut(
-            namespace: namespace, entry: entry, members: members, writes: writes)
-        return durability == .accepted
-            ? try await put.commitLater() : try await put.commit(durability)
+        return FinishedPut(namespace: namespace, entry: entry, members: members, writes: writes)
     }
 }
 

@@ -13,19 +13,15 @@ struct FinishedPut: Sendable {
     let members: [CommitMember]
     let writes: InFlightWrites
 
-    private var key: IndexKey { IndexKey(entry.key, entry.variant) }
+    var key: IndexKey { IndexKey(entry.key, entry.variant) }
     private var core: StoreCore { namespace.core }
 
     func commit(_ durability: Durability) async throws(StoreError) -> CommitOutcome {
         try await namespace.wait(for: writes, below: 1)
         try await namespace.settle(entry.key, entry.variant)
-        let (namespace, entry, key) = (namespace, entry, key)
         let outcome: CommitOutcome
         do throws(LogError) {
-            outcome = try await core.log.commit(
-                members, durability, admit: { namespace.admit(key) },
-                publish: { namespace.publish(entry) },
-                withdraw: { namespace.withdraw(key) })
+            outcome = try await core.log.commit([step], durability)[0]
         } catch {
             throw .log(error)
         }
@@ -33,6 +29,14 @@ struct FinishedPut: Sendable {
         core.count { $0.putCount += 1 }
         await core.checkpointIfDue()
         return outcome
+    }
+
+    /// What the log is asked for once all writes have completed.
+    var step: LogPut {
+        let (namespace, entry, key) = (namespace, entry, key)
+        return LogPut(
+            members, admit: { namespace.admit(key) }, publish: { namespace.publish(entry) },
+            withdraw: { namespace.withdraw(key) })
     }
 
     /// Publishes at once and commits in a task that the store's closing waits for. The store's
@@ -69,9 +73,10 @@ struct FinishedPut: Sendable {
         let (namespace, entry, key, core) = (namespace, entry, key, core)
         do {
             try await namespace.wait(for: writes, below: 1)
-            _ = try await core.log.commit(
-                members, .written, admit: { true },
-                publish: { core.pending.end(entry.location) }, withdraw: {})
+            let step = LogPut(
+                members, admit: { true }, publish: { core.pending.end(entry.location) },
+                withdraw: {})
+            _ = try await core.log.commit([step], .written)
         } catch {
             namespace.takeBack(key)
             core.pending.end(entry.location)

@@ -13,17 +13,21 @@ public struct CommitMember: Hashable, Sendable {
     public var kind: UInt16
     /// Reserved and never to be read: a put that failed, or a torn record that recovery dropped.
     public var isAbandoned: Bool
+    /// After a crash all members of a commit that say so are there, or none (RCV-11).
+    public var isBatched: Bool
     public var location: RecordLocation
     public var headerBytes: UInt32
     public var recordBytes: UInt64
     public var seal: Digest128
 
     public init(
-        kind: RecordKind, isAbandoned: Bool = false, location: RecordLocation,
+        kind: RecordKind, isAbandoned: Bool = false, isBatched: Bool = false,
+        location: RecordLocation,
         headerBytes: UInt32, recordBytes: UInt64, seal: Digest128
     ) {
         self.kind = kind.rawValue
         self.isAbandoned = isAbandoned
+        self.isBatched = isBatched
         self.location = location
         self.headerBytes = headerBytes
         self.recordBytes = recordBytes
@@ -41,7 +45,8 @@ public struct CommitMember: Hashable, Sendable {
     func write(to writer: inout FieldWriter) {
         let layout = Self.layout
         writer.put(layout["kind"], kind)
-        writer.put(layout["flags"], UInt16(isAbandoned ? 1 : 0))
+        let flags: UInt16 = (isAbandoned ? 1 : 0) + (isBatched ? 2 : 0)
+        writer.put(layout["flags"], flags)
         writer.put(layout["segment"], location.segment.raw)
         writer.put(layout["offset"], location.offset)
         writer.put(layout["recordBytes"], recordBytes)
@@ -53,10 +58,11 @@ public struct CommitMember: Hashable, Sendable {
         let layout = Self.layout
         let reader = try FieldReader(layout, bytes, at: base)
         try reader.requireZeroReserved("FMT-3")
-        try reader.require(
-            reader.u16(layout["flags"]) <= 1, layout["flags"], "COM-4", expected: "0 or 1")
+        let flags = reader.u16(layout["flags"])
+        try reader.require(flags <= 3, layout["flags"], "COM-4", expected: "0 to 3")
         kind = reader.u16(layout["kind"])
-        isAbandoned = reader.u16(layout["flags"]) == 1
+        isAbandoned = flags & 1 != 0
+        isBatched = flags & 2 != 0
         location = RecordLocation(
             segment: SegmentID(reader.u32(layout["segment"])),
             offset: reader.u64(layout["offset"]))

@@ -4,7 +4,8 @@ import Primitives
 /// The operations that share one commit record and one flush.
 struct CommitGroup {
     private(set) var operations: [QueuedOperation] = []
-    private var outcomes: [CommitOutcome] = []
+    /// Of each operation, one a put.
+    private var outcomes: [[CommitOutcome]] = []
     private var memberCount: Int
     private var tombstoneCount = 0
     /// Whether someone waits for a flush; then all do.
@@ -26,7 +27,7 @@ struct CommitGroup {
     mutating func take(_ operation: QueuedOperation, capacity: Int, unit: UInt32) -> Bool {
         let added: Int
         switch operation.kind {
-        case .put(let members, _, _, _): added = members.count
+        case .puts(let puts): added = puts.reduce(0) { $0 + $1.members.count }
         case .remove:
             // All tombstones of a group share one record.
             guard tombstoneCount < TombstoneRecord.capacity(unit: unit) else { return false }
@@ -39,21 +40,20 @@ struct CommitGroup {
         if case .remove = operation.kind { tombstoneCount += 1 }
         if operation.durability == .durable { needsFlush = true }
         operations.append(operation)
-        outcomes.append(.committed)
+        outcomes.append(operation.puts.map { _ in .committed })
         return true
     }
 
     /// Asks every put whether its key is still free; the others become abandoned reservations.
     mutating func admit() {
         for (index, operation) in operations.enumerated() {
-            guard case .put(let members, let admit, _, _) = operation.kind, !admit() else {
-                continue
-            }
-            outcomes[index] = .alreadyPresent
-            surplus += members.map { member in
-                var member = member
-                member.isAbandoned = true
-                return member
+            for (place, put) in operation.puts.enumerated() where !put.admit() {
+                outcomes[index][place] = .alreadyPresent
+                surplus += put.members.map { member in
+                    var member = member
+                    member.isAbandoned = true
+                    return member
+                }
             }
         }
     }
@@ -62,7 +62,7 @@ struct CommitGroup {
     var isEmpty: Bool {
         !zip(operations, outcomes).contains { operation, outcome in
             switch operation.kind {
-            case .put: outcome == .committed
+            case .puts: outcome.contains(.committed)
             case .barrier: false
             case .remove, .namespace: true
             }
@@ -73,11 +73,20 @@ struct CommitGroup {
         // Tombstones first: they cover earlier commits only, so a put of this one stands (COM-12).
         var result = dropped + surplus + metadataMembers
         for (operation, outcome) in zip(operations, outcomes) {
-            if case .put(let members, _, _, _) = operation.kind, outcome == .committed {
-                result += members
+            let isBatch = operation.puts.count > 1
+            for put in committed(operation, outcome) {
+                result += put.members.map { member in
+                    var member = member
+                    member.isBatched = isBatch
+                    return member
+                }
             }
         }
         return result
+    }
+
+    private func committed(_ operation: QueuedOperation, _ outcomes: [CommitOutcome]) -> [LogPut] {
+        zip(operation.puts, outcomes).filter { $1 == .committed }.map(\.0)
     }
 
     var committedBytes: UInt64 {
@@ -106,13 +115,11 @@ struct CommitGroup {
         for operation in operations {
             switch operation.kind {
             case .remove(_, _, _, let publish), .namespace(_, let publish): publish()
-            case .put, .barrier: break
+            case .puts, .barrier: break
             }
         }
         for (operation, outcome) in zip(operations, outcomes) {
-            if case .put(_, _, let publish, _) = operation.kind, outcome == .committed {
-                publish()
-            }
+            for put in committed(operation, outcome) { put.publish() }
         }
         for operation in operations {
             if case .barrier(let reached?) = operation.kind { reached(position()) }
@@ -125,9 +132,7 @@ struct CommitGroup {
     /// The group did not become true: keys that were admitted are free again, and all are told.
     consuming func fail(_ error: LogError) {
         for (operation, outcome) in zip(operations, outcomes) {
-            if case .put(_, _, _, let withdraw) = operation.kind, outcome == .committed {
-                withdraw()
-            }
+            for put in committed(operation, outcome) { put.withdraw() }
         }
         for operation in operations { operation.waiter.resume(returning: .failure(error)) }
     }

@@ -17,6 +17,8 @@ public enum LogError: Error, Hashable, Sendable, CustomStringConvertible {
     case capacityExceeded(neededBytes: UInt64, availableBytes: UInt64)
     /// One record is larger than a segment can hold; the segment size is set at creation.
     case recordTooLarge(recordBytes: UInt64, maximumBytes: UInt64)
+    /// One commit names only so many records (COM-4).
+    case batchTooLarge(recordCount: Int, maximum: Int)
     /// An earlier write failed; reads go on, close and reopen is the way out (CONTRACT O-4).
     case degraded(reason: String)
     case closed
@@ -37,6 +39,8 @@ public enum LogError: Error, Hashable, Sendable, CustomStringConvertible {
         case .recordTooLarge(let bytes, let maximum):
             "a record of \(ByteCount(bytes)) exceeds the \(ByteCount(maximum)) of a segment; "
                 + "create the store with larger segments"
+        case .batchTooLarge(let count, let maximum):
+            "a batch of \(count) records; one commit names at most \(maximum): split it"
         case .degraded(let reason): "the store takes no writes since: \(reason); reopen it"
         case .closed: "the store is closed"
         case .unsupported(let what): "not supported: \(what)"

@@ -181,8 +181,8 @@ struct Recovery {
 
     // MARK: 6. The torn tail
 
-    /// Members of unproven commits that must not be shown: records whose header does not open, and
-    /// all records of a variant if a block of one is torn.
+    /// Members of unproven commits that must not be shown: records whose header does not open, all
+    /// records of a variant if a block of one is torn, all of a batch if one of its variants is.
     private mutating func findTornRecords(_ accepted: [CommitRecord]) async -> Set<RecordLocation> {
         let synced = start.syncedCommit
         var torn: Set<RecordLocation> = []
@@ -192,6 +192,7 @@ struct Recovery {
             for member in members where member.kind != RecordKind.payload.rawValue {
                 if await isTorn(member) { torn.insert(member.location) }
             }
+            var isBatchWhole = true
             // A variant's records follow each other, the first one first.
             var index = 0
             while index < payloads.count {
@@ -202,9 +203,13 @@ struct Recovery {
                 for member in family.dropFirst() where isWhole {
                     isWhole = await verified(member) != nil
                 }
-                if !isWhole { torn.formUnion(family.map(\.location)) }
+                if !isWhole {
+                    torn.formUnion(family.map(\.location))
+                    if family.contains(where: \.isBatched) { isBatchWhole = false }
+                }
                 index += family.count
             }
+            if !isBatchWhole { torn.formUnion(payloads.filter(\.isBatched).map(\.location)) }
         }
         for commit in accepted where commit.commit > synced {
             for member in commit.members

@@ -14,13 +14,31 @@ public enum CommitOutcome: Sendable, Equatable {
     case alreadyPresent
 }
 
-/// Something for the next group. The closures run on the core and must be short; a put that was
-/// admitted is then either published or withdrawn.
+/// The records of one variant, and what to tell whom. The closures run on the core and must be
+/// short; a put that was admitted is then either published or withdrawn.
+public struct LogPut: Sendable {
+    let members: [CommitMember]
+    let admit: @Sendable () -> Bool
+    let publish: @Sendable () -> Void
+    let withdraw: @Sendable () -> Void
+
+    /// - Parameter members: records whose writes have completed (L1).
+    public init(
+        _ members: [CommitMember], admit: @escaping @Sendable () -> Bool,
+        publish: @escaping @Sendable () -> Void, withdraw: @escaping @Sendable () -> Void
+    ) {
+        self.members = members
+        self.admit = admit
+        self.publish = publish
+        self.withdraw = withdraw
+    }
+}
+
+/// Something for the next group.
 struct QueuedOperation {
     enum Kind {
-        case put(
-            [CommitMember], admit: @Sendable () -> Bool, publish: @Sendable () -> Void,
-            withdraw: @Sendable () -> Void)
+        /// More than one: all or none after a crash.
+        case puts([LogPut])
         case remove(NamespaceID, ChunkKey, VariantID?, publish: @Sendable () -> Void)
         case namespace(
             @Sendable (_ commit: UInt64) -> NamespaceOperation, publish: @Sendable () -> Void)
@@ -30,7 +48,9 @@ struct QueuedOperation {
     }
     let kind: Kind
     let durability: Durability
-    let waiter: CheckedContinuation<Result<CommitOutcome, LogError>, Never>
+    let waiter: CheckedContinuation<Result<[CommitOutcome], LogError>, Never>
+
+    var puts: [LogPut] { if case .puts(let puts) = kind { puts } else { [] } }
 }
 
 /// Where the log stands between two groups, with nothing unflushed.
@@ -41,18 +61,23 @@ struct LogPosition: Sendable {
 }
 
 extension SegmentLog {
-    /// Makes a variant's records visible, all or none. Their writes have completed (L1).
+    /// Makes variants visible, all or none after a crash (P-4).
     /// *Durability:* as asked for, or better, when this returns; of a variant that was there
     /// before too.
-    public func commit(
-        _ members: [CommitMember], _ durability: Durability, admit: @escaping @Sendable () -> Bool,
-        publish: @escaping @Sendable () -> Void, withdraw: @escaping @Sendable () -> Void
-    ) async throws(LogError) -> CommitOutcome {
-        try await enqueue(
-            .put(members, admit: admit, publish: publish, withdraw: withdraw), durability)
+    /// *Returns:* one outcome a put.
+    /// *Throws:* `.batchTooLarge` when one commit cannot name them all; nothing happened then.
+    public func commit(_ puts: [LogPut], _ durability: Durability) async throws(LogError)
+        -> [CommitOutcome]
+    {
+        let recordCount = puts.reduce(0) { $0 + $1.members.count }
+        guard recordCount <= recordCountMax else {
+            throw .batchTooLarge(recordCount: recordCount, maximum: recordCountMax)
+        }
+        return try await enqueue(.puts(puts), durability)
     }
 
-    /// Records that one variant may have: they fit a commit beside torn ones that it gives up.
+    /// Records that one variant, or one batch, may have: they fit a commit beside torn ones that it
+    /// gives up.
     public nonisolated var recordCountMax: Int {
         let capacity = CommitRecord.memberCapacity(unit: superblock.alignmentUnit)
         return capacity - capacity / 2
@@ -86,7 +111,7 @@ extension SegmentLog {
     }
 
     private func enqueue(_ kind: QueuedOperation.Kind, _ durability: Durability)
-        async throws(LogError) -> CommitOutcome
+        async throws(LogError) -> [CommitOutcome]
     {
         try requireWritable()
         let result = await withCheckedContinuation { waiter in

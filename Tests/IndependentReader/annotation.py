@@ -46,7 +46,7 @@ SPECIAL = {
     ("recordPrefix", "kind"): KIND,
     ("commitMember", "kind"): KIND,
     ("recordPrefix", "flags"): {1: "required"},
-    ("commitMember", "flags"): {1: "abandoned"},
+    ("commitMember", "flags"): {1: "abandoned", 2: "batched"},
     ("metadata", "flags"): {1: "context impact"},
     ("checkpointEntry", "flags"): {1: "pinned"},
 }

@@ -42,7 +42,8 @@ struct SmokeTests {
         var options = DiskOptions()
         options.registeredPoolBytes = 0
         let probe = try? openDisk(
-            directory: FileManager.default.temporaryDirectory.path, create: false, readOnly: false, options: options)
+            directory: FileManager.default.temporaryDirectory.path, create: false,
+            readOnly: false, options: options)
         guard let probe else { return ["--buffered"] }
         try? blocking { await probe.shutdown() }
         return []
