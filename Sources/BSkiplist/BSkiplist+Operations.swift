@@ -115,6 +115,27 @@ extension BSkiplist {
         return index
     }
 
+    /// Builds an index from ascending entries that come over time.
+    public final class Loader {
+        private let index: BSkiplist
+        private var loader: BulkLoader<IndexKey>
+
+        /// - Parameter fill: the share of each node's slots to use, in (0, 1].
+        public init(arena: NodeArena, seed: UInt64, fill: Double) {
+            index = BSkiplist(arena: arena, seed: seed)
+            loader = BulkLoader(into: index.core, fill: fill)
+        }
+
+        /// Traps unless the key is above the last one.
+        public func add(_ key: IndexKey, _ value: IndexValue) { loader.add(key, value) }
+
+        /// To be called once, also when the index is not wanted any more.
+        public func finish() -> BSkiplist {
+            loader.finish()
+            return index
+        }
+    }
+
     /// Builds an index from an ascending sequence of entries.
     public static func bulkLoad(
         arena: NodeArena,

@@ -88,13 +88,15 @@ public final class ChunkDB: Sendable {
                 try await SegmentLog.create(
                     on: disk, options: logOptions, environment: environment)
             }
+            let indexes = CheckpointIndexes()
             let (log, contents) = try await SegmentLog.open(
                 on: disk, policy: options.isStrict ? .strict : .normal, options: logOptions,
-                environment: environment)
+                environment: environment, sink: indexes)
             let core = StoreCore(
-                log: log, environment: environment, options: options, heat: contents.heat)
+                log: log, environment: environment, options: options, arena: indexes.arena,
+                heat: indexes.heat)
             var report = contents.report
-            report.damages += IndexRebuild.run(contents, into: core)
+            report.damages += IndexRebuild.run(contents, indexes.finish(), into: core)
             core.isDamaged.store(!report.damages.isEmpty, ordering: .relaxed)
             core.log(report)
             return ChunkDB(core: core, recovery: report)
@@ -121,7 +123,8 @@ public final class ChunkDB: Sendable {
             return LogOptions(
                 segmentBytes: options.segmentSize.bytes,
                 capacityBytes: (options.capacity?.bytes ?? free) & ~(unit - 1),
-                commitsPerCheckpoint: options.commitsPerCheckpoint)
+                commitsPerCheckpoint: options.commitsPerCheckpoint,
+                progress: options.openingProgress)
         } catch {
             throw .disk(error)
         }
@@ -252,7 +255,7 @@ public final class ChunkDB: Sendable {
         try core.gate.enter()
         defer { core.gate.leave() }
         do throws(LogError) {
-            try await core.log.checkpoint { [core] in core.snapshot() }
+            try await core.log.checkpoint(core.checkpointSource)
         } catch {
             throw .log(error)
         }

@@ -33,7 +33,7 @@ final class StoreCore: Sendable {
     let disk: any Disk
     let environment: LogEnvironment
     let options: StoreOptions
-    let arena = NodeArena()
+    let arena: NodeArena
     let heat: HeatTable
     let records: RecordCache
     let staging: StagingPool
@@ -48,12 +48,16 @@ final class StoreCore: Sendable {
     private let isCheckpointing = Atomic(false)
     let isClosed = Atomic(false)
 
-    init(log: SegmentLog, environment: LogEnvironment, options: StoreOptions, heat: [HeatRow]) {
+    init(
+        log: SegmentLog, environment: LogEnvironment, options: StoreOptions, arena: NodeArena,
+        heat: HeatTable
+    ) {
         self.log = log
         disk = log.disk
         self.environment = environment
         self.options = options
-        self.heat = HeatTable(rows: heat)
+        self.arena = arena
+        self.heat = heat
         records = RecordCache(size: options.headerCacheSize)
         staging = StagingPool(disk: log.disk)
         reader = log.reader
@@ -93,7 +97,7 @@ final class StoreCore: Sendable {
 
     /// Decides node heights; drawn per store and not guessable by a tenant.
     var indexSeed: UInt64 {
-        log.superblock.secret.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        CheckpointIndexes.seed(of: log.superblock)
     }
 
     /// Everything committed before is durable when this returns; free when it was already.
@@ -107,17 +111,33 @@ final class StoreCore: Sendable {
 
     // MARK: Checkpoints
 
-    /// The index as it is now; called on the core between two groups.
-    func snapshot() -> IndexSnapshot {
+    var checkpointSource: CheckpointSource {
+        CheckpointSource(
+            entryCount: { self.allNamespaces.reduce(0) { $0 + $1.entryCount } },
+            heat: { self.heat.snapshot },
+            entries: { self.entries(after: $0, limit: $1) })
+    }
+
+    /// The next entries in the order of a checkpoint. Those that are only accepted are left out:
+    /// their commit is still to come.
+    private func entries(after last: CheckpointEntry?, limit: Int) -> [CheckpointEntry] {
         var entries: [CheckpointEntry] = []
-        for namespace in allNamespaces {
-            namespace.index.scan(from: IndexKey(.zero, VariantID(0))) { key, value in
+        entries.reserveCapacity(limit)
+        for namespace in allNamespaces where namespace.id >= last?.namespace ?? namespace.id {
+            // Of the namespace that the last look ended in, what follows its last entry.
+            let done = last.flatMap { $0.namespace == namespace.id ? $0 : nil }
+                .map { IndexKey($0.key, $0.variant) }
+            namespace.index.scan(
+                from: done ?? IndexKey(.zero, VariantID(0)), expecting: limit - entries.count
+            ) { key, value in
+                if key == done { return true }
                 let entry = value.checkpointEntry(namespace.id, key)
                 if !pending.contains(entry.location) { entries.append(entry) }
-                return true
+                return entries.count < limit
             }
+            if entries.count == limit { break }
         }
-        return IndexSnapshot(entries: entries, heat: heat.snapshot)
+        return entries
     }
 
     func checkpointIfDue() async {
@@ -130,7 +150,7 @@ final class StoreCore: Sendable {
     /// A checkpoint that fails costs time at the next open, nothing else; it is counted and logged.
     func checkpointOrReport() async {
         do throws(LogError) {
-            try await log.checkpoint { self.snapshot() }
+            try await log.checkpoint(checkpointSource)
         } catch {
             count { $0.failedCheckpointCount += 1 }
             options.logger.warning("no checkpoint: \(error)")

@@ -21,6 +21,8 @@ public struct StoreOptions: Sendable {
     /// Memory for opened record headers, so that a second read of a chunk needs no header read.
     public var headerCacheSize: ByteCount
     public var commitsPerCheckpoint: UInt64
+    /// Told how far opening has come, from the thread that opens; must be short.
+    public var openingProgress: (@Sendable (OpeningProgress) -> Void)?
     /// Told what opening found and what failed in the background; silent by default. Messages hold
     /// no payload, no tokens and no secrets.
     public var logger = Logger(label: "chunkdb") { _ in SwiftLogNoOpLogHandler() }

@@ -1,4 +1,4 @@
-// The checkpoint (format-spec 09): the index as it was after one commit, so that opening need not
+// The checkpoint (format-spec 09): the index as it was from one commit on, so that opening need not
 // read every record. It is a hint: a store without one opens, only slower; a wrong entry costs a
 // read, because the record itself is compared.
 //
@@ -60,7 +60,7 @@ public struct CheckpointEntry: Hashable, Sendable {
 
     func write(to writer: inout FieldWriter) {
         writer.put(F.namespace, namespace.raw)
-        writer.put(F.chunkKey, key.bytes)
+        writer.put(F.chunkKey, words: key.words)
         writer.put(F.variantID, variant.raw)
         writer.put(F.segment, location.segment.raw)
         writer.put(F.block, UInt32(truncatingIfNeeded: location.offset >> 12))
@@ -77,11 +77,9 @@ public struct CheckpointEntry: Hashable, Sendable {
         let blocks = reader.u16(F.headerBlocks)
         try reader.require(
             blocks > 0, F.headerBlocks, "CKP-4", expected: "at least 1")
-        guard let key = ChunkKey(bytes: reader.bytes(F.chunkKey)) else {
-            preconditionFailure("a 32-byte field has 32 bytes")
-        }
         self.init(
-            namespace: NamespaceID(reader.u32(F.namespace)), key: key,
+            namespace: NamespaceID(reader.u32(F.namespace)),
+            key: ChunkKey(words: reader.words(F.chunkKey)),
             variant: VariantID(reader.u64(F.variantID)),
             location: RecordLocation(
                 segment: SegmentID(reader.u32(F.segment)),
@@ -187,6 +185,15 @@ public struct CheckpointHeader: Hashable, Sendable {
     public var tableBytes: Int { aligned(max(pieceCount, 1) * 16, to: Superblock.blockBytes) }
     public var fileBytes: UInt64 { tableOffset + UInt64(tableBytes) }
 
+    /// What a checkpoint of so many rows takes.
+    public static func fileBytes(segmentCount: Int, entryCount: Int) -> UInt64 {
+        CheckpointHeader(
+            storeID: [], generation: 0, commit: 0, writeSequence: WriteSequence(0),
+            segmentCount: UInt64(segmentCount), entryCount: UInt64(entryCount),
+            tableDigest: Digest128(high: 0, low: 0)
+        ).fileBytes
+    }
+
     static let layout = Layout(
         "checkpointHeader",
         [
@@ -252,60 +259,5 @@ public struct CheckpointHeader: Hashable, Sendable {
         try reader.require(
             self.fileBytes <= fileBytes, layout["entryCount"], "CKP-3",
             expected: "rows that fit a file of \(fileBytes) bytes")
-    }
-}
-
-/// Turns rows into pieces of the body, and back.
-public enum CheckpointRows {
-    /// All rows, then zeros up to whole pieces.
-    public static func encode(segments: [CheckpointSegment], entries: [CheckpointEntry])
-        -> [UInt8]
-    {
-        let rowBytes =
-            segments.count * CheckpointSegment.layout.byteCount
-            + entries.count * CheckpointEntry.layout.byteCount
-        var writer = FieldWriter(byteCount: aligned(rowBytes, to: CheckpointHeader.pieceBytes))
-        var offset = 0
-        for segment in segments {
-            writer.move(to: offset)
-            segment.write(to: &writer)
-            offset += CheckpointSegment.layout.byteCount
-        }
-        for entry in entries {
-            writer.move(to: offset)
-            entry.write(to: &writer)
-            offset += CheckpointEntry.layout.byteCount
-        }
-        return writer.bytes
-    }
-
-    public static func decode(_ bytes: [UInt8], header: CheckpointHeader) throws(FormatError)
-        -> (segments: [CheckpointSegment], entries: [CheckpointEntry])
-    {
-        var segments: [CheckpointSegment] = []
-        var entries: [CheckpointEntry] = []
-        entries.reserveCapacity(min(Int(header.entryCount), bytes.count / 72))
-        var offset = 0
-        for _ in 0..<header.segmentCount {
-            segments.append(try CheckpointSegment(decoding: bytes, at: offset))
-            offset += CheckpointSegment.layout.byteCount
-        }
-        for _ in 0..<header.entryCount {
-            entries.append(try CheckpointEntry(decoding: bytes, at: offset))
-            offset += CheckpointEntry.layout.byteCount
-        }
-        return (segments, entries)
-    }
-
-    /// Digest slots of a body made of whole pieces, padded to a block.
-    public static func digestTable(_ body: [UInt8]) -> [UInt8] {
-        let size = CheckpointHeader.pieceBytes
-        var table: [UInt8] = []
-        for start in stride(from: 0, to: body.count, by: size) {
-            let digest = Digest128(hashing: Array(body[start..<start + size]))
-            table += bigEndianBytes(digest.high) + bigEndianBytes(digest.low)
-        }
-        let padded = aligned(max(table.count, 16), to: Superblock.blockBytes)
-        return table + [UInt8](repeating: 0, count: padded - table.count)
     }
 }

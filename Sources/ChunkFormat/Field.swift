@@ -50,6 +50,8 @@ public struct Layout: Sendable {
     public let name: String
     public let fields: [Field]
     public let byteCount: Int
+    /// Those that must be zero.
+    let reservedFields: [Field]
 
     /// Places the fields one after the other.
     init(_ name: String, _ fields: [(String, FieldType)]) {
@@ -61,6 +63,7 @@ public struct Layout: Sendable {
             offset += type.byteCount
         }
         self.fields = placed
+        reservedFields = placed.filter { if case .reserved = $0.type { true } else { false } }
         byteCount = offset
     }
 

@@ -39,6 +39,18 @@ public struct FieldReader: Sendable {
         Array(bytes[base + field.offset..<base + field.offset + field.type.byteCount])
     }
 
+    /// The four words of a field of 32 bytes, the most significant byte first.
+    public func words(_ field: Field) -> (UInt64, UInt64, UInt64, UInt64) {
+        precondition(field.type.byteCount == 32, "\(field.name) has another size")
+        let offset = base + field.offset
+        func word(_ index: Int) -> UInt64 {
+            var value: UInt64 = 0
+            for byte in 0..<8 { value = value << 8 | UInt64(bytes[offset + 8 * index + byte]) }
+            return value
+        }
+        return (word(0), word(1), word(2), word(3))
+    }
+
     public func digest(_ field: Field) -> Digest128 {
         let slot = bytes(field)
         let halves = (0..<2).map { half in
@@ -49,9 +61,13 @@ public struct FieldReader: Sendable {
 
     /// *Throws:* `.corrupt` for the first reserved byte that is not zero.
     public func requireZeroReserved(_ clause: String) throws(FormatError) {
-        for field in layout.fields {
-            guard case .reserved = field.type else { continue }
-            if bytes(field).contains(where: { $0 != 0 }) {
+        for field in layout.reservedFields {
+            let offset = base + field.offset
+            var isZero = true
+            for index in offset..<offset + field.type.byteCount where bytes[index] != 0 {
+                isZero = false
+            }
+            if !isZero {
                 throw FormatError(
                     .corrupt, structure: layout.name, field: field.name, clause: clause,
                     expected: "zeros", found: hexadecimal(bytes(field).prefix(16)))

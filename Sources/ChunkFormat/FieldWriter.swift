@@ -26,6 +26,18 @@ public struct FieldWriter {
         put(field, bigEndianBytes(value.high) + bigEndianBytes(value.low))
     }
 
+    /// Four words into a field of 32 bytes, the most significant byte first.
+    public mutating func put(_ field: Field, words: (UInt64, UInt64, UInt64, UInt64)) {
+        precondition(field.type.byteCount == 32, "\(field.name) has another size")
+        var offset = base + field.offset
+        for word in [words.0, words.1, words.2, words.3] {
+            for byte in 0..<8 as Range<UInt64> {
+                bytes[offset] = UInt8(truncatingIfNeeded: word >> (56 - 8 * byte))
+                offset += 1
+            }
+        }
+    }
+
     public mutating func put(_ field: Field, _ value: [UInt8]) {
         precondition(value.count == field.type.byteCount, "\(field.name) has another size")
         put(at: field.offset, value)

@@ -1,22 +1,47 @@
-// Writing and reading the checkpoint and the heat table as files. Both are written whole under
-// another name and renamed, so that a crash leaves the old one or the new one.
+// Writing and reading the checkpoint and the heat table as files. Both are written under another
+// name and renamed, so that a crash leaves the old one or the new one.
 
 import BlockIO
 import ChunkFormat
 import Primitives
 
-enum CheckpointFile {
-    struct Loaded {
-        let header: CheckpointHeader
-        let segments: [CheckpointSegment]
-        let entries: [CheckpointEntry]
-    }
+/// Takes a checkpoint's entries while they are read, so that nobody ever holds all of them.
+public protocol CheckpointSink: AnyObject {
+    /// A checkpoint is there; its entries follow, for namespaces that the journals know.
+    func begin(_ superblock: Superblock, heat: [HeatRow], namespaces: [NamespaceOperation])
+    /// The next entries, ascending by namespace, key and variant.
+    func take(_ entries: [CheckpointEntry])
+    /// The checkpoint turned out to be unusable: what was taken does not count (CKP-7).
+    func discard()
+}
 
-    /// `nil` when there is no checkpoint. *Throws:* when there is one that cannot be used.
-    static func read(_ disk: any Disk, superblock: Superblock) async throws(LogError) -> Loaded? {
+/// For who wants them all: inspectors and tests.
+final class CheckpointCollector: CheckpointSink {
+    private(set) var entries: [CheckpointEntry] = []
+    private(set) var heat: [HeatRow] = []
+
+    func begin(_ superblock: Superblock, heat: [HeatRow], namespaces: [NamespaceOperation]) {
+        self.heat = heat
+    }
+    func take(_ entries: [CheckpointEntry]) { self.entries += entries }
+    func discard() { (entries, heat) = ([], []) }
+}
+
+enum CheckpointFile {
+    /// Reads the checkpoint; `use` is handed its rows as they come, and may throw to refuse them.
+    /// Returns `nil` when there is none. *Throws:* when there is one that cannot be used.
+    static func read(
+        _ disk: any Disk, superblock: Superblock,
+        begin: (CheckpointHeader) async throws(LogError) -> Void,
+        use: (_ segments: [CheckpointSegment], _ entries: [CheckpointEntry]) throws(LogError) ->
+            Void
+    ) async throws(LogError) -> CheckpointHeader? {
         guard let file = try await open(StoreFiles.checkpoint, disk) else { return nil }
-        let result = await Result { () async throws(LogError) -> Loaded in
-            try await read(disk, file, superblock: superblock)
+        let result = await Result { () async throws(LogError) -> CheckpointHeader in
+            let header = try await readHeader(disk, file, superblock)
+            try await begin(header)
+            try await readRows(disk, file, header, use)
+            return header
         }
         await disk.close(file)
         return try result.get()
@@ -31,8 +56,8 @@ enum CheckpointFile {
         }
     }
 
-    private static func read(_ disk: any Disk, _ file: FileID, superblock: Superblock)
-        async throws(LogError) -> Loaded
+    private static func readHeader(_ disk: any Disk, _ file: FileID, _ superblock: Superblock)
+        async throws(LogError) -> CheckpointHeader
     {
         let fileBytes: UInt64
         let allocated: UInt64
@@ -63,6 +88,13 @@ enum CheckpointFile {
                     found: "\(header.segmentCount) segments, \(header.entryCount) entries"),
                 file: StoreFiles.checkpoint, offset: 0)
         }
+        return header
+    }
+
+    private static func readRows(
+        _ disk: any Disk, _ file: FileID, _ header: CheckpointHeader,
+        _ use: ([CheckpointSegment], [CheckpointEntry]) throws(LogError) -> Void
+    ) async throws(LogError) {
         let table: [UInt8]
         do throws(DiskError) {
             table = try await disk.readBytes(
@@ -74,17 +106,22 @@ enum CheckpointFile {
         else {
             throw damaged("tableDigest", "\(header.tableDigest)", at: header.tableOffset)
         }
-        var body: [UInt8] = []
-        body.reserveCapacity(header.pieceCount * CheckpointHeader.pieceBytes)
-        for piece in 0..<header.pieceCount {
-            body += try await readPiece(piece, disk, file, table: table)
-        }
-        do throws(FormatError) {
-            let rows = try CheckpointRows.decode(body, header: header)
-            return Loaded(header: header, segments: rows.segments, entries: rows.entries)
-        } catch {
-            throw .format(
-                error, file: StoreFiles.checkpoint, offset: UInt64(Superblock.blockBytes))
+        var decoder = CheckpointDecoder(header)
+        var segments: [CheckpointSegment] = []
+        var entries: [CheckpointEntry] = []
+        for number in 0..<header.pieceCount {
+            let piece = try await readPiece(number, disk, file, table: table)
+            do throws(FormatError) {
+                try decoder.take(piece, segments: &segments, entries: &entries)
+                if number + 1 == header.pieceCount { try decoder.finish() }
+            } catch {
+                throw .format(
+                    error, file: StoreFiles.checkpoint,
+                    offset: UInt64(Superblock.blockBytes + number * CheckpointHeader.pieceBytes))
+            }
+            try use(segments, entries)
+            segments.removeAll(keepingCapacity: true)
+            entries.removeAll(keepingCapacity: true)
         }
     }
 
@@ -134,30 +171,42 @@ enum CheckpointFile {
         return heat.rows
     }
 
-    /// Replaces a file as a whole. *Durability:* durable when this returns.
-    static func replace(
-        _ name: String, draft: String, with parts: [[UInt8]], _ disk: any Disk
-    ) async throws(DiskError) {
+    // MARK: Writing
+
+    /// A new, empty file under a name that means nothing.
+    static func createDraft(_ draft: String, _ disk: any Disk) async throws(DiskError) -> FileID {
         do throws(DiskError) {
             try await disk.unlink(draft)
         } catch {
             guard error.code == .notFound else { throw error }
         }
-        let file = try await disk.open(draft, .createNew)
-        let result = await Result { () async throws(DiskError) in
-            let total = parts.reduce(0) { $0 + $1.count }
-            try await disk.allocate(file, byteCount: UInt64(total))
-            var offset: UInt64 = 0
-            for part in parts where !part.isEmpty {
-                try await disk.writeBytes(file, at: offset, part)
-                offset += UInt64(part.count)
-            }
-            try await disk.flush(file)
-        }
+        return try await disk.open(draft, .createNew)
+    }
+
+    /// Flushes and closes a draft and gives it its name. *Durability:* durable when this returns.
+    static func publish(_ file: FileID, draft: String, as name: String, _ disk: any Disk)
+        async throws(DiskError)
+    {
+        let result = await Result { () async throws(DiskError) in try await disk.flush(file) }
         await disk.close(file)
         try result.get()
         try await disk.rename(draft, to: name)
         try await disk.flushDirectory("")
+    }
+
+    /// Replaces a small file as a whole. *Durability:* durable when this returns.
+    static func replace(
+        _ name: String, draft: String, with bytes: [UInt8], _ disk: any Disk
+    ) async throws(DiskError) {
+        let file = try await createDraft(draft, disk)
+        do throws(DiskError) {
+            try await disk.allocate(file, byteCount: UInt64(bytes.count))
+            try await disk.writeBytes(file, at: 0, bytes)
+        } catch {
+            await disk.close(file)
+            throw error
+        }
+        try await publish(file, draft: draft, as: name, disk)
     }
 }
 

@@ -4,13 +4,21 @@
 import ChunkFormat
 import Primitives
 
-enum CheckpointSanity {
-    static func check(
-        _ loaded: CheckpointFile.Loaded, segments: SegmentTable, namespaces: Set<NamespaceID>,
-        unit: UInt64
-    ) throws(LogError) {
-        var rows: Set<SegmentID> = []
-        for row in loaded.segments {
+struct CheckpointSanity {
+    let segments: SegmentTable
+    let namespaces: Set<NamespaceID>
+    let unit: UInt64
+    private var rows: Set<SegmentID> = []
+    private var previous: CheckpointEntry?
+
+    init(segments: SegmentTable, namespaces: Set<NamespaceID>, unit: UInt64) {
+        self.segments = segments
+        self.namespaces = namespaces
+        self.unit = unit
+    }
+
+    mutating func check(_ segmentRows: [CheckpointSegment]) throws(LogError) {
+        for row in segmentRows {
             let size =
                 segments[row.segment]?.header.segmentBytes
                 ?? Superblock.segmentBytesRange.upperBound
@@ -26,11 +34,15 @@ enum CheckpointSanity {
                 rows.insert(row.segment).inserted, "segment", "CKP-8",
                 "one row for each segment", "two for \(row.segment)")
         }
-        var previous: CheckpointEntry?
-        for entry in loaded.entries {
-            try require(
-                namespaces.contains(entry.namespace), "namespace", "CKP-6",
-                "a namespace that a journal knows", "\(entry.namespace)")
+    }
+
+    mutating func check(_ entries: [CheckpointEntry]) throws(LogError) {
+        for entry in entries {
+            if entry.namespace != previous?.namespace {
+                try require(
+                    namespaces.contains(entry.namespace), "namespace", "CKP-6",
+                    "a namespace that a journal knows", "\(entry.namespace)")
+            }
             if let previous {
                 try require(
                     order(previous) < order(entry), "chunkKey", "CKP-6", "ascending entries",
@@ -40,11 +52,11 @@ enum CheckpointSanity {
         }
     }
 
-    private static func order(_ entry: CheckpointEntry) -> (NamespaceID, ChunkKey, VariantID) {
+    private func order(_ entry: CheckpointEntry) -> (NamespaceID, ChunkKey, VariantID) {
         (entry.namespace, entry.key, entry.variant)
     }
 
-    private static func require(
+    private func require(
         _ condition: Bool, _ field: String, _ clause: String, _ expected: @autoclosure () -> String,
         _ found: @autoclosure () -> String
     ) throws(LogError) {

@@ -32,7 +32,7 @@ struct JournalWriter {
         bytes += [UInt8](repeating: 0, count: padded - bytes.count)
         try await CheckpointFile.replace(
             StoreFiles.journals[copyIndex], draft: StoreFiles.journalDrafts[copyIndex],
-            with: [bytes], disk)
+            with: bytes, disk)
     }
 
     /// Opens what `rewrite` wrote, to go on behind its facts.

@@ -10,14 +10,18 @@ public struct LogOptions: Sendable {
     public var capacityBytes: UInt64
     /// Commits after which a checkpoint is due.
     public var commitsPerCheckpoint: UInt64
+    /// Told how far opening has come, from the thread that opens; must be short.
+    public var progress: (@Sendable (OpeningProgress) -> Void)?
 
     public init(
         segmentBytes: UInt64 = 256 << 20, capacityBytes: UInt64,
-        commitsPerCheckpoint: UInt64 = 65_536
+        commitsPerCheckpoint: UInt64 = 65_536,
+        progress: (@Sendable (OpeningProgress) -> Void)? = nil
     ) {
         self.segmentBytes = segmentBytes
         self.capacityBytes = capacityBytes
         self.commitsPerCheckpoint = commitsPerCheckpoint
+        self.progress = progress
     }
 }
 

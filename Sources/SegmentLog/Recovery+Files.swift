@@ -116,7 +116,9 @@ extension Recovery {
         let key = SegmentHeader.sealKey(secret: superblock.secret)
         do throws(DiskError) {
             contents.report.unknownFiles += try await unknownNames()
-            for name in try await disk.list(StoreFiles.segments) {
+            let names = try await disk.list(StoreFiles.segments)
+            for (index, name) in names.enumerated() {
+                progress?(.init(.segments, completed: UInt64(index), total: UInt64(names.count)))
                 guard let id = StoreFiles.segmentID(fileName: name) else {
                     contents.report.unknownFiles.append("\(StoreFiles.segments)/\(name)")
                     continue
@@ -188,21 +190,43 @@ extension Recovery {
     /// How much of a segment is looked at before it is taken for a leftover.
     private static let leftoverProofBytes = 65_536
 
+    /// CKP-9.
+    private func isBuried(_ entry: CheckpointEntry, after commit: UInt64) -> Bool {
+        let one = GraveKey(namespace: entry.namespace, key: entry.key, variant: entry.variant)
+        let all = GraveKey(namespace: entry.namespace, key: entry.key, variant: nil)
+        return max(graves[one] ?? 0, graves[all] ?? 0) > commit
+    }
+
     mutating func readCheckpoint() async throws(LogError) -> CheckpointHeader? {
         do throws(LogError) {
-            guard
-                let loaded = try await CheckpointFile.read(disk, superblock: superblock)
-            else {
-                contents.report.checkpointIgnored = "there is none"
-                return nil
-            }
-            try CheckpointSanity.check(
-                loaded, segments: segments,
+            var sanity = CheckpointSanity(
+                segments: segments,
                 namespaces: Set(
                     contents.namespaces.compactMap { operation in
                         if case .create(let description) = operation { description.id } else { nil }
                     }), unit: UInt64(superblock.alignmentUnit))
-            for segment in loaded.segments {
+            var rows: [CheckpointSegment] = []
+            var (commit, taken, total) = (UInt64(0), UInt64(0), UInt64(0))
+            let header = try await CheckpointFile.read(disk, superblock: superblock) {
+                header async throws(LogError) in
+                let heat = await CheckpointFile.readHeat(
+                    disk, superblock: superblock, generation: header.generation)
+                (commit, total) = (header.commit, header.entryCount)
+                sink.begin(superblock, heat: heat, namespaces: contents.namespaces)
+            } use: { segments, entries throws(LogError) in
+                try sanity.check(segments)
+                try sanity.check(entries)
+                rows += segments
+                taken += UInt64(entries.count)
+                sink.take(
+                    graves.isEmpty ? entries : entries.filter { !isBuried($0, after: commit) })
+                progress?(.init(.checkpoint, completed: taken, total: total))
+            }
+            guard let header else {
+                contents.report.checkpointIgnored = "there is none"
+                return nil
+            }
+            for segment in rows {
                 // A use that holds nothing but its header and first slot has nothing to lose.
                 let isEmpty = segment.usedBytes <= 2 * UInt64(superblock.alignmentUnit)
                 if !isEmpty,
@@ -228,17 +252,10 @@ extension Recovery {
                 guard handle.header.useSequence == segment.useSequence else { continue }
                 chains[segment.segment] = segment
             }
-            contents.checkpointEntries = loaded.entries.filter { entry in
-                let one = GraveKey(
-                    namespace: entry.namespace, key: entry.key, variant: entry.variant)
-                let all = GraveKey(namespace: entry.namespace, key: entry.key, variant: nil)
-                return max(graves[one] ?? 0, graves[all] ?? 0) <= loaded.header.commit
-            }
-            contents.heat = await CheckpointFile.readHeat(
-                disk, superblock: superblock, generation: loaded.header.generation)
-            start.snapshotBytes = loaded.header.fileBytes
-            return loaded.header
+            start.snapshotBytes = header.fileBytes
+            return header
         } catch {
+            sink.discard()
             contents.report.checkpointIgnored = "\(error)"
             return nil
         }

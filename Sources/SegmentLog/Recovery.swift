@@ -25,6 +25,8 @@ struct Recovery {
     let superblock: Superblock
     let superblockFile: FileID
     let mark: MarkBlock
+    let sink: any CheckpointSink
+    let progress: (@Sendable (OpeningProgress) -> Void)?
 
     var contents = RecoveredContents()
     var start = LogStart()
@@ -52,13 +54,16 @@ struct Recovery {
 
     init(
         disk: any Disk, policy: OpenPolicy, superblock: Superblock, superblockFile: FileID,
-        mark: MarkBlock
+        mark: MarkBlock, sink: any CheckpointSink,
+        progress: (@Sendable (OpeningProgress) -> Void)? = nil
     ) {
         self.disk = disk
         self.policy = policy
         self.superblock = superblock
         self.superblockFile = superblockFile
         self.mark = mark
+        self.sink = sink
+        self.progress = progress
     }
 
     var reader: RecordReader { RecordReader(disk: disk, segments: segments) }
@@ -82,7 +87,9 @@ struct Recovery {
     // MARK: 4. The chains
 
     private mutating func walkChains() async {
-        for handle in segments.all.sorted(by: { $0.header.useSequence < $1.header.useSequence }) {
+        let handles = segments.all.sorted { $0.header.useSequence < $1.header.useSequence }
+        for (index, handle) in handles.enumerated() {
+            progress?(.init(.chains, completed: UInt64(index), total: UInt64(handles.count)))
             var chain = chains[handle.id]!
             while let (record, location) = await nextCommit(of: chain, handle) {
                 commits.append((record, location))
@@ -267,7 +274,8 @@ struct Recovery {
                 abandoned.insert(member.location)
             }
         }
-        for commit in accepted {
+        for (index, commit) in accepted.enumerated() {
+            progress?(.init(.replay, completed: UInt64(index), total: UInt64(accepted.count)))
             // Removals first, wherever they stand: they hide earlier commits only (COM-12).
             let isPut = { (member: CommitMember) in member.kind == RecordKind.payload.rawValue }
             for member in commit.members.filter({ !isPut($0) }) + commit.members.filter(isPut) {

@@ -51,10 +51,34 @@ public enum ReplayStep: Sendable {
     case put(CheckpointEntry, commit: UInt64)
 }
 
+/// How far an opening has come.
+public struct OpeningProgress: Hashable, Sendable {
+    public enum Phase: String, Sendable, CaseIterable {
+        /// Segment files, each opened and flushed.
+        case segments
+        /// Entries of the checkpoint.
+        case checkpoint
+        /// Segments whose commits are looked for.
+        case chains
+        /// Commits since the checkpoint.
+        case replay
+    }
+    public let phase: Phase
+    public let completed: UInt64
+    public let total: UInt64
+
+    init(_ phase: Phase, completed: UInt64, total: UInt64) {
+        self.phase = phase
+        self.completed = completed
+        self.total = total
+    }
+}
+
 /// Everything the engine needs to build its index: the checkpoint's entries, then the steps since.
 public struct RecoveredContents: Sendable {
     /// From the journal: creations in order of their numbers, drops after them.
     public var namespaces: [NamespaceOperation] = []
+    /// Unless a sink took them; so the heat.
     public var checkpointEntries: [CheckpointEntry] = []
     public var steps: [ReplayStep] = []
     public var heat: [HeatRow] = []

@@ -7,7 +7,8 @@ extension SegmentLog {
     /// *Throws:* `.notAStore`, `.superblockDamaged`, a lock or a disk error; in strict mode any
     /// damage.
     public static func open(
-        on disk: any Disk, policy: OpenPolicy, options: LogOptions, environment: LogEnvironment
+        on disk: any Disk, policy: OpenPolicy, options: LogOptions, environment: LogEnvironment,
+        sink: (any CheckpointSink)? = nil
     ) async throws(LogError) -> (log: SegmentLog, contents: RecoveredContents) {
         precondition(policy != .inspect, "a log that writes is never opened to inspect")
         let file = try await openSuperblock(disk, .readWrite)
@@ -20,10 +21,13 @@ extension SegmentLog {
         let copies = try await SuperblockCopies.read(disk, file)
         try requireGeometry(copies.superblock, disk)
         let mark = await SuperblockCopies.readMark(copies.superblock, disk, file)
+        let collector = CheckpointCollector()
         var recovery = Recovery(
             disk: disk, policy: policy, superblock: copies.superblock, superblockFile: file,
-            mark: mark)
+            mark: mark, sink: sink ?? collector, progress: options.progress)
         try await recovery.run()
+        recovery.contents.checkpointEntries = collector.entries
+        recovery.contents.heat = collector.heat
         if policy == .strict, let damage = recovery.contents.report.damages.first {
             throw .format(
                 FormatError(
@@ -47,10 +51,13 @@ extension SegmentLog {
         let file = try await openSuperblock(disk, .read)
         let copies = try await SuperblockCopies.read(disk, file)
         let mark = await SuperblockCopies.readMark(copies.superblock, disk, file)
+        let collector = CheckpointCollector()
         var recovery = Recovery(
             disk: disk, policy: .inspect, superblock: copies.superblock, superblockFile: file,
-            mark: mark)
+            mark: mark, sink: collector)
         try await recovery.run()
+        recovery.contents.checkpointEntries = collector.entries
+        recovery.contents.heat = collector.heat
         for bad in copies.bad {
             recovery.damage(
                 StoreFiles.superblock, UInt64(bad.copyIndex) * Superblock.copySpacing, bad.reason)

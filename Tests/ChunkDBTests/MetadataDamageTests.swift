@@ -43,8 +43,7 @@ struct MetadataDamageTests {
         fileBytes: Int? = nil
     ) throws {
         let superblock = try bench.superblock()
-        let body = CheckpointRows.encode(segments: segments, entries: entries)
-        let table = CheckpointRows.digestTable(body)
+        let (body, table) = CheckpointRows.encode(segments: segments, entries: entries)
         let header = CheckpointHeader(
             storeID: superblock.storeID, generation: 9, commit: commit,
             writeSequence: WriteSequence(1), segmentCount: segmentCount ?? UInt64(segments.count),

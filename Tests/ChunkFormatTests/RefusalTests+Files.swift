@@ -65,7 +65,7 @@ import Testing
         #expect(Sealed.checkpointHeader(fileBytes: 8_192).clause == "CKP-3")
     }
 
-    @Test("CKP-4 FMT-1 checkpoint rows: no header of nothing, no row past the end")
+    @Test("CKP-3 CKP-4 checkpoint rows: no header of nothing, no row past the end")
     func checkpointRows() {
         let header = CheckpointHeader(
             storeID: Samples.storeID, generation: 1, commit: 1, writeSequence: WriteSequence(1),
@@ -79,7 +79,7 @@ import Testing
             }
         }
         #expect(clause([UInt8](repeating: 0, count: 72), header) == "CKP-4")
-        #expect(clause([UInt8](repeating: 0, count: 71), header) == "FMT-1")
+        #expect(clause([UInt8](repeating: 0, count: 71), header) == "CKP-3")
         var huge = header
         huge.entryCount = 1 << 34
         #expect(clause([UInt8](repeating: 0, count: 72), huge) == "CKP-4")

@@ -164,8 +164,7 @@ import Testing
                 headerBytes: 8_192, variantDiskBytes: 1 << 40, tokenCount: 9, flags: 1,
                 ordinal: UInt32.random(in: 0...9, using: &generator))
         }
-        let body = CheckpointRows.encode(segments: segments, entries: entries)
-        let table = CheckpointRows.digestTable(body)
+        let (body, table) = CheckpointRows.encode(segments: segments, entries: entries)
         let header = CheckpointHeader(
             storeID: Samples.storeID, generation: 3, commit: 9, writeSequence: WriteSequence(8),
             segmentCount: UInt64(segments.count), entryCount: UInt64(entries.count),
@@ -179,6 +178,34 @@ import Testing
         #expect(decoded == header)
         let rows = try CheckpointRows.decode(body, header: header)
         #expect(rows.segments == segments && rows.entries == entries)
+    }
+
+    @Test("CKP-3 rows are cut where a piece is full, and put together again")
+    func checkpointPieces() throws {
+        let entries = (0..<40_000 as Range<UInt64>).map { number in
+            CheckpointEntry(
+                namespace: NamespaceID(1), key: ChunkKey(words: (number, ~number, 7, 9)),
+                variant: .standalone,
+                location: RecordLocation(segment: SegmentID(3), offset: (number + 1) << 12),
+                headerBytes: 4_096, variantDiskBytes: 8_192, tokenCount: 16, flags: 0,
+                ordinal: UInt32(number))
+        }
+        let (body, table) = CheckpointRows.encode(segments: [], entries: entries)
+        let pieceBytes = CheckpointHeader.pieceBytes
+        #expect(body.count == 3 * pieceBytes && table.count == 4_096)
+        let header = CheckpointHeader(
+            storeID: Samples.storeID, generation: 1, commit: 1, writeSequence: WriteSequence(1),
+            segmentCount: 0, entryCount: 40_000, tableDigest: Digest128(hashing: table))
+        var decoder = CheckpointDecoder(header)
+        var segments: [CheckpointSegment] = []
+        var decoded: [CheckpointEntry] = []
+        for start in stride(from: 0, to: body.count, by: pieceBytes) {
+            #expect(throws: FormatError.self) { try decoder.finish() }
+            try decoder.take(
+                Array(body[start..<start + pieceBytes]), segments: &segments, entries: &decoded)
+        }
+        try decoder.finish()
+        #expect(segments.isEmpty && decoded == entries)
     }
 
     @Test("HEA-4 heat table, with the generation it belongs to", arguments: seeds)

@@ -77,7 +77,8 @@ extension FuzzTarget {
         let operation = try? NamespaceOperation(decoding: read("namespace-irregular"))
         let tombstone = Tombstone(
             namespace: NamespaceID(1), key: .zero, variant: VariantID(3), commit: 4)
-        let entries = [JournalEntry.tombstone(tombstone)]
+        let entries =
+            [JournalEntry.tombstone(tombstone)]
             + (operation.map { [.namespaceOperation($0)] } ?? [])
         return FuzzTarget(
             name: "journal-block",
@@ -162,8 +163,8 @@ extension FuzzTarget {
                 storeID: storeID, generation: 1, commit: 1, writeSequence: WriteSequence(1),
                 segmentCount: 1, entryCount: 1, tableDigest: .zero)
             let rows = try CheckpointRows.decode(bytes, header: header)
-            return Array(
-                CheckpointRows.encode(segments: rows.segments, entries: rows.entries).prefix(120))
+            let body = CheckpointRows.encode(segments: rows.segments, entries: rows.entries).body
+            return Array(body.prefix(120))
         },
     ]
 }

@@ -43,17 +43,17 @@ extension GoldenStore {
     }
 
     static var checkpointHeader: CheckpointHeader {
-        let table = CheckpointRows.digestTable(checkpointRows)
-        return CheckpointHeader(
+        CheckpointHeader(
             storeID: storeID, generation: 1, commit: 2, writeSequence: WriteSequence(5),
-            segmentCount: 1, entryCount: 1, tableDigest: Digest128(hashing: table))
+            segmentCount: 1, entryCount: 1, tableDigest: Digest128(hashing: checkpointBody.table))
     }
-    static var checkpointRows: [UInt8] {
+    private static var checkpointBody: (body: [UInt8], table: [UInt8]) {
         CheckpointRows.encode(segments: [checkpointSegment], entries: [checkpointEntry])
     }
+    static var checkpointRows: [UInt8] { checkpointBody.body }
     static var checkpointFile: [UInt8] {
         checkpointHeader.encode(key: CheckpointHeader.sealKey(secret: secret)) + checkpointRows
-            + CheckpointRows.digestTable(checkpointRows)
+            + checkpointBody.table
     }
 
     /// Closed after commit 4: cut behind the slot that waits for commit 5.

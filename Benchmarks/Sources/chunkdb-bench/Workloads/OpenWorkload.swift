@@ -142,20 +142,24 @@ struct OpenWorkload: Workload {
         let namespace = store.namespace.id
         let diskOptions = common.disk
         let entryCount = entryCount
-        var checkpoint = (0..<entryCount).map { entry in
-            CheckpointEntry(
-                namespace: namespace,
-                key: ChunkKey(words: (spread(entry), 1, 2, UInt64(entry))),
-                variant: .standalone,
-                location: RecordLocation(segment: place.segment, offset: place.offset),
-                headerBytes: 4_096, variantDiskBytes: 32 << 20, tokenCount: 256, flags: 0,
-                ordinal: UInt32(entry))
-        }
-        checkpoint.sort { $0.key < $1.key }
+        let step = UInt64.max / UInt64(entryCount)
         let heat = [HeatRow](
             repeating: HeatRow(useCount: 0, lastUseSeconds: 0, score: 0, lastFixCost: 0),
             count: entryCount)
-        let snapshot = IndexSnapshot(entries: checkpoint, heat: heat)
+        // Ascending keys: the number itself, in front; a number says which come after it.
+        let generated = CheckpointSource(
+            entryCount: { entryCount }, heat: { heat },
+            entries: { last, limit in
+                let first = last.map { Int($0.ordinal) + 1 } ?? 0
+                return (first..<min(first + limit, entryCount)).map { entry in
+                    CheckpointEntry(
+                        namespace: namespace, key: ChunkKey(words: (step * UInt64(entry), 1, 2, 3)),
+                        variant: .standalone,
+                        location: RecordLocation(segment: place.segment, offset: place.offset),
+                        headerBytes: 4_096, variantDiskBytes: 32 << 20, tokenCount: 256, flags: 0,
+                        ordinal: UInt32(entry))
+                }
+            })
         return try blocking {
             let disk = try openDisk(
                 directory: path, create: false, readOnly: false, options: diskOptions)
@@ -165,7 +169,7 @@ struct OpenWorkload: Workload {
                 environment: LogEnvironment(
                     executor: thread, clock: SystemClock(), entropy: SystemEntropy()))
             let start = Clocks.now
-            try await log.checkpoint { snapshot }
+            try await log.checkpoint(generated)
             let elapsed = Clocks.now - start
             await log.close()
             thread.finish()
@@ -173,6 +177,3 @@ struct OpenWorkload: Workload {
         }
     }
 }
-
-/// An odd factor maps numbers one to one, and neighbours far apart.
-private func spread(_ entry: Int) -> UInt64 { UInt64(entry) &* 0x9E37_79B9_7F4A_7C15 }
