@@ -37,8 +37,8 @@ extension Disk {
         return unsafe buffer.withBytes { unsafe Array($0.prefix(min(count, byteCount))) }
     }
 
-    /// As `read`, but a read that ends early inside the file is an error. Recovery takes the end of a
-    /// file for the end of what was written: a short count there must not pass for it (N-6).
+    /// As `read`, but a read that ends early inside the file is an error. Recovery takes the end of
+    /// a file for the end of what was written: a short count there must not pass for it (N-6).
     func readToEnd(_ file: FileID, at offset: UInt64, into slice: IOSlice)
         async throws(DiskError) -> Int
     {
