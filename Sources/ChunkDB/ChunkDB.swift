@@ -166,7 +166,13 @@ public final class ChunkDB: Sendable {
         } catch {
             throw .modelBinding(error)
         }
-        if core.namespace(named: name) == nil { try await create(name, binding) }
+        while core.namespace(named: name) == nil {
+            // Of callers that find none at once, one creates; the others find what it made.
+            guard await core.creations.take(name) else { continue }
+            defer { core.creations.give(name) }
+            if core.namespace(named: name) == nil { try await create(name, binding) }
+            break
+        }
         guard let namespace = core.namespace(named: name) else { throw .noSuchNamespace(name) }
         guard namespace.bindingDigest == binding.digest else {
             throw .bindingMismatch(

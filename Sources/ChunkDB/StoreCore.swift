@@ -39,6 +39,7 @@ final class StoreCore: Sendable {
     let staging: StagingPool
     let reader: RecordReader
     let gate = CallGate()
+    let creations = NameGate()
     let pending = PendingPuts()
     /// Whether opening found damage. A checkpoint without what was not readable then would make it
     /// lost for good, so none is written unasked (CONTRACT N-6).

@@ -62,17 +62,23 @@ public struct FieldReader: Sendable {
     /// *Throws:* `.corrupt` for the first reserved byte that is not zero.
     public func requireZeroReserved(_ clause: String) throws(FormatError) {
         for field in layout.reservedFields {
-            let offset = base + field.offset
-            var isZero = true
-            for index in offset..<offset + field.type.byteCount where bytes[index] != 0 {
-                isZero = false
-            }
-            if !isZero {
+            if !isZero(field) {
                 throw FormatError(
                     .corrupt, structure: layout.name, field: field.name, clause: clause,
                     expected: "zeros", found: hexadecimal(bytes(field).prefix(16)))
             }
         }
+    }
+
+    /// By index: reserved parts are most of a block, and every block of an opening is looked at.
+    private func isZero(_ field: Field) -> Bool {
+        var index = base + field.offset
+        let end = index + field.type.byteCount
+        while index < end {
+            if bytes[index] != 0 { return false }
+            index += 1
+        }
+        return true
     }
 
     /// The largest number that counts something for ever: commits, uses, generations, turns. Adding

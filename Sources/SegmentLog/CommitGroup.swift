@@ -8,6 +8,7 @@ struct CommitGroup {
     private var outcomes: [[CommitOutcome]] = []
     private var memberCount: Int
     private var tombstoneCount = 0
+    private var hasNamespaceOperation = false
     /// Whether someone waits for a flush; then all do.
     private(set) var needsFlush = false
     /// Torn records that recovery dropped, which this commit declares given up.
@@ -32,12 +33,16 @@ struct CommitGroup {
             // All tombstones of a group share one record.
             guard tombstoneCount < TombstoneRecord.capacity(unit: unit) else { return false }
             added = tombstoneCount == 0 ? 1 : 0
-        case .namespace: added = 1
+        case .namespace:
+            // A namespace has the number of its commit (NSP-7): two of one group would be one.
+            guard !hasNamespaceOperation else { return false }
+            added = 1
         case .barrier: added = 0
         }
         guard memberCount + added <= capacity else { return false }
         memberCount += added
         if case .remove = operation.kind { tombstoneCount += 1 }
+        if case .namespace = operation.kind { hasNamespaceOperation = true }
         if operation.durability == .durable { needsFlush = true }
         operations.append(operation)
         outcomes.append(operation.puts.map { _ in .committed })

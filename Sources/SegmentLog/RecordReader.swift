@@ -101,7 +101,7 @@ public struct RecordReader: Sendable {
         let buffer = disk.makeReadBuffer(byteCount: range.count)
         let count: Int
         do throws(DiskError) {
-            count = try await disk.read(
+            count = try await disk.readToEnd(
                 handle.file, at: offset,
                 into: buffer.slice.slice(offset: 0, byteCount: range.count))
         } catch {

@@ -167,6 +167,7 @@ struct Recovery {
             if number > expected { continue }  // Dropped by an earlier recovery.
             let commit = byNumber[number]!
             if number < expected && expected > start.syncedCommit {
+                contents.report.unprovenCommitCount += accepted.count
                 accepted = []
             } else if number < expected {
                 let after = accepted.last?.prefix.location
@@ -178,6 +179,7 @@ struct Recovery {
             expected = commit.record.previousCommit
         }
         if expected > start.syncedCommit {
+            contents.report.unprovenCommitCount += accepted.count
             accepted = []
         } else if expected > checkpointed {
             damage(

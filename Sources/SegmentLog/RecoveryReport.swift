@@ -29,6 +29,8 @@ public struct RecoveryReport: Sendable {
     public var damages: [Damage] = []
     /// Unacknowledged records at the torn tail that were dropped.
     public var droppedRecordCount = 0
+    /// Commits that opened and do not count: one that they build on was never flushed (RCV-20).
+    public var unprovenCommitCount = 0
     /// Commits that recovery replayed after the checkpoint.
     public var replayedCommitCount = 0
     /// `nil` when the checkpoint was used; otherwise why not.

@@ -79,8 +79,8 @@ extension SegmentLog {
         snapshotBytes = header.fileBytes + UInt64(heat.rows.count * 16 + Superblock.blockBytes)
     }
 
-    /// Entries that are read in one step of the core: well below a millisecond. Few in debug builds,
-    /// so that every test's checkpoint is written between other steps.
+    /// Entries that are read in one step of the core: well below a millisecond. Few in debug
+    /// builds, so that every test's checkpoint is written between other steps.
     private static var entriesPerStep: Int {
         #if DEBUG
             2

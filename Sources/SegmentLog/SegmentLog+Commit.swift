@@ -133,8 +133,11 @@ extension SegmentLog {
                 group.publish { position }
             } catch {
                 switch error {
-                // A full disk before anything was written is an answer; all else degrades (L5).
-                case .capacityExceeded, .closed, .degraded: break
+                // A full disk before anything was written is an answer; all else degrades (L5). A
+                // fact in the journals holds at the next opening, whatever its caller was told:
+                // nothing may be acknowledged on top of it.
+                case .capacityExceeded where !group.touchesJournal: break
+                case .closed, .degraded: break
                 default: degrade(error)
                 }
                 group.fail(error)

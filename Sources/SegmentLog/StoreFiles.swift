@@ -33,8 +33,24 @@ extension Disk {
         async throws(DiskError) -> [UInt8]
     {
         let buffer = makeBuffer(byteCount: aligned(byteCount, to: traits.alignment))
-        let count = try await read(file, at: offset, into: buffer.slice)
+        let count = try await readToEnd(file, at: offset, into: buffer.slice)
         return unsafe buffer.withBytes { unsafe Array($0.prefix(min(count, byteCount))) }
+    }
+
+    /// As `read`, but a read that ends early inside the file is an error. Recovery takes the end of
+    /// a file for the end of what was written: a short count there must not pass for it (N-6).
+    func readToEnd(_ file: FileID, at offset: UInt64, into slice: IOSlice)
+        async throws(DiskError) -> Int
+    {
+        let count = try await read(file, at: offset, into: slice)
+        if count == slice.byteCount { return count }
+        let end = try await byteCount(of: file)
+        guard end <= offset + UInt64(count) else {
+            throw DiskError(
+                code: .failed, operation: "read, short inside the file,",
+                file: "file \(file.raw)", offset: offset)
+        }
+        return count
     }
 
     /// Writes whole units. *Durability:* none before a flush.

@@ -22,10 +22,10 @@ public func smallBinding(layers: Int = 3, heads: Int = 1, name: String = "tiny")
 public func plane(_ owner: UInt64, layer: Int, _ kind: ExtentKind, byteCount: Int) -> [UInt8] {
     var generator = SeededGenerator(
         seed: owner &* 1_000_003 &+ UInt64(layer) &* 31 &+ UInt64(kind.rawValue))
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(byteCount + 8)
-    while bytes.count < byteCount { bytes += bigEndianBytes(generator.next()) }
-    return Array(bytes.prefix(byteCount))
+    var words: [UInt64] = []
+    words.reserveCapacity(byteCount / 8 + 1)
+    while words.count * 8 < byteCount { words.append(generator.next().bigEndian) }
+    return Array(memoryBytes(words).prefix(byteCount))
 }
 
 /// A chunk whose every byte follows from its number.
@@ -68,8 +68,9 @@ public struct TestChunk: Sendable {
             return nil
         }
         for (layer, planes) in layers(namespace.binding).enumerated() {
-            if data.plane(layer: layer, .keys) != planes.keys { return false }
-            if data.plane(layer: layer, .values) != planes.values { return false }
+            guard areEqual(data.plane(layer: layer, .keys), planes.keys),
+                areEqual(data.plane(layer: layer, .values), planes.values)
+            else { return false }
         }
         return data.metadata.tokens == tokens
     }

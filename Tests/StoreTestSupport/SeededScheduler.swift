@@ -57,10 +57,12 @@ public final class SeededScheduler: StoreExecutor {
         return result
     }
 
-    /// As `wait`; `nil` when the operation can never end, for example on a disk that crashed.
+    /// As `wait`; `nil` when the operation can never end, for example on a disk that crashed, or
+    /// has not ended after `stepLimit` steps.
     public func waitUnlessStuck<Result: Sendable>(
-        _ operation: @escaping @Sendable () async -> Result
+        stepLimit: Int = .max, _ operation: @escaping @Sendable () async -> Result
     ) -> Result? {
+        var stepCount = 0
         let outcome = Outcome<Result>()
         begin()
         Task(executorPreference: self) {
@@ -72,7 +74,8 @@ public final class SeededScheduler: StoreExecutor {
                 end()
                 return value
             }
-            if !step() {
+            stepCount += 1
+            if stepCount > stepLimit || !step() {
                 end()
                 return nil
             }

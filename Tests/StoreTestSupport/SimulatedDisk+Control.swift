@@ -190,7 +190,7 @@ extension SimulatedDisk {
             let (time, errorNumber) = medium.state.withLock { state in
                 let time = UInt64.random(
                     in: state.options.controlTime, using: &state.generator)
-                return (time, state.fault(operation))
+                return (time, state.fault(operation)?.errorNumber)
             }
             scheduler.clock.schedule(afterNanoseconds: time) { [self] in
                 let result = medium.state.withLock { state in

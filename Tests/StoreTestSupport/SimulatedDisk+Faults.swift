@@ -51,15 +51,31 @@ extension SimulatedDisk {
     public func fail(
         _ operation: DiskOperation, number: Int = 1, errorNumber: Int32, forever: Bool = false
     ) {
+        fail(operation, number: number, .error(errorNumber), forever: forever)
+    }
+
+    public func fail(
+        _ operation: DiskOperation, number: Int = 1, _ kind: FaultKind, forever: Bool = false
+    ) {
         medium.state.withLock {
             $0.faults.append(
                 SimulatedMedium.Fault(
-                    operation: operation, countdown: number, errorNumber: errorNumber,
-                    isForever: forever))
+                    operation: operation, countdown: number, kind: kind, isForever: forever))
         }
     }
 
-    public func clearFailures() { medium.state.withLock { $0.faults = [] } }
+    /// Calls of a kind so far, on this medium.
+    public func callCount(of operation: DiskOperation) -> Int {
+        medium.state.withLock { $0.callCounts[operation] ?? 0 }
+    }
+
+    /// Calls that a planned fault has hit since the faults were cleared.
+    public var faultHitCount: Int { medium.state.withLock { $0.faultHitCount } }
+
+    /// Ends all planned faults, and forgets which were hit.
+    public func clearFailures() {
+        medium.state.withLock { ($0.faults, $0.faultHitCount) = ([], 0) }
+    }
 
     // MARK: Bytes
 

@@ -79,7 +79,7 @@ public final class SimulatedDisk: Disk {
         let name: String
         var time: UInt64
         var isShort = false
-        var errorNumber: Int32?
+        var fault: FaultKind?
         var written: [UInt8] = []
         var flush: SimulatedFile.FlushScope?
     }
@@ -92,7 +92,7 @@ public final class SimulatedDisk: Disk {
         var flight = Flight(
             number: state.number(), file: handle.file, name: handle.name,
             time: draw(request.operation, &state))
-        flight.errorNumber = state.fault(DiskOperation(request.operation))
+        flight.fault = state.fault(DiskOperation(request.operation))
         if request.operation != .flush { reserve(request, handle, flight.number, &state) }
         let odds = state.options.shortTransferOdds
         if odds > 0, request.operation != .flush,
@@ -150,7 +150,7 @@ public final class SimulatedDisk: Disk {
     private func finish(_ request: IORequest, _ flight: Flight) {
         if request.operation == .write {
             precondition(
-                SimulatedMemory.bytes(of: request.slice) == flight.written,
+                SimulatedMemory.holds(request.slice, flight.written),
                 "the memory of a write of \(flight.name) changed while it was in flight")
         }
         let (result, whenIdle) = medium.state.withLock { state in
@@ -180,7 +180,7 @@ public final class SimulatedDisk: Disk {
     private func settle(
         _ request: IORequest, _ flight: Flight, _ state: inout SimulatedMedium
     ) -> Result<Int, DiskError>? {
-        var errorNumber = flight.errorNumber
+        var errorNumber = flight.fault?.errorNumber
         let file = flight.file
         if request.operation == .write && errorNumber == nil {
             let end = request.offset + UInt64(request.slice.byteCount)
@@ -198,15 +198,27 @@ public final class SimulatedDisk: Disk {
         }
         switch (request.operation, errorNumber) {
         case (.read, nil): return .success(read(request, state.files[file]!))
-        case (.read, _): break
+        case (.read, _):
+            if flight.fault == .short { return .success(read(request, state.files[file]!) / 2) }
+            if flight.fault == .zero { return .success(0) }
         case (.write, nil):
             state.files[file]!.complete(flight.number)
             return .success(request.slice.byteCount)
-        case (.write, _): state.files[file]!.failWrite(flight.number, &state.generator)
+        case (.write, _):
+            let unit = state.options.alignment
+            let arrived: Int? =
+                switch flight.fault {
+                case .short: request.slice.byteCount / 2 / unit * unit
+                case .zero: 0
+                default: nil
+                }
+            state.files[file]!.failWrite(flight.number, arrived: arrived, &state.generator)
         case (.flush, nil):
             state.files[file]!.complete(flight.flush!)
             return .success(0)
-        case (.flush, _): state.files[file]!.fail(flight.flush!)
+        case (.flush, _):
+            state.files[file]!.fail(
+                flight.flush!, isLossy: flight.fault == .lossy, &state.generator)
         }
         return .failure(error(errorNumber!, request, flight))
     }

@@ -63,9 +63,13 @@ struct SimulatedFile: Sendable {
     }
 
     /// A failed write leaves its range with old bytes, new bytes, or some of each.
-    mutating func failWrite(_ number: UInt64, _ generator: inout SeededGenerator) {
+    /// - Parameter arrived: bytes that a reader sees; `nil` draws it.
+    mutating func failWrite(
+        _ number: UInt64, arrived: Int? = nil, _ generator: inout SeededGenerator
+    ) {
         let write = inFlight.removeValue(forKey: number)!
-        let kept = Int.random(in: 0...write.bytes.count, using: &generator)
+        let kept =
+            arrived ?? Int.random(in: 0...write.bytes.count, using: &generator)
             / Self.sectorBytes * Self.sectorBytes
         let end = min(write.offset + kept, max(byteCount, write.offset))
         content.write(write.bytes[..<(end - write.offset)], at: write.offset)
@@ -116,8 +120,16 @@ struct SimulatedFile: Sendable {
         durableByteCount = change.byteCount
     }
 
-    mutating func fail(_ flush: FlushScope) {
-        uncertain += unflushed.filter { flush.writes.contains($0.number) }
+    /// - Parameter isLossy: whether readers see old bytes, too, where a write was lost.
+    mutating func fail(
+        _ flush: FlushScope, isLossy: Bool, _ generator: inout SeededGenerator
+    ) {
+        let failed = unflushed.filter { flush.writes.contains($0.number) }
+        uncertain += failed
+        for write in failed where isLossy && Bool.random(using: &generator) {
+            let old = durable.bytes(at: write.offset, count: write.bytes.count)
+            content.write(old[...], at: write.offset)
+        }
         unflushed.removeAll { flush.writes.contains($0.number) }
     }
 
@@ -153,23 +165,39 @@ struct SimulatedFile: Sendable {
         lengths = []
     }
 
-    /// Ends every write in flight, well or badly.
+    /// Ends every write in flight: all of it arrives, or its first sectors. What arrived is like
+    /// any other write then: the flush of whoever opens the file next covers it.
     mutating func abandon(_ generator: inout SeededGenerator) {
         for number in inFlight.keys.sorted() {
             if Bool.random(using: &generator) {
-                complete(number)
-            } else {
-                failWrite(number, &generator)
+                let write = inFlight[number]!
+                let sectorCount = write.bytes.count / Self.sectorBytes
+                let kept = Int.random(in: 0...sectorCount, using: &generator)
+                let end = write.offset + kept * Self.sectorBytes
+                let bytes = write.bytes[..<max(0, min(end, byteCount) - write.offset)]
+                inFlight[number] = PendingWrite(
+                    number: number, offset: write.offset, bytes: Array(bytes))
             }
+            complete(number)
         }
     }
 
     // MARK: Crash
 
+    /// Writes that no flush has covered, oldest first.
+    var uncertainWrites: [PendingWrite] {
+        (uncertain + unflushed + inFlight.values).sorted { $0.number < $1.number }
+    }
+
     /// The file as a power cut may leave it: everything in it is durable.
-    func crashed(_ survival: Survival, _ generator: inout SeededGenerator) -> SimulatedFile {
+    /// - Parameter torn: the write that `survival.newestWriteSectors` is about.
+    func crashed(
+        _ survival: Survival, torn: UInt64? = nil, _ generator: inout SeededGenerator
+    ) -> SimulatedFile {
         var writes = uncertain + unflushed
         writes += inFlight.values.sorted { $0.number < $1.number }
+        let newest = writes.first { $0.number == torn }
+        if let torn { writes.removeAll { $0.number == torn } }
         var survivors = zip(
             writes, survival.data.survivors(of: writes.count, &generator)
         ).filter(\.1).map(\.0)
@@ -178,6 +206,9 @@ struct SimulatedFile: Sendable {
         var image = durable
         for write in survivors {
             Self.apply(write, to: &image, survival.data, &generator)
+        }
+        if let newest, let kept = survival.newestWriteSectors {
+            Self.apply(newest, sectors: 0..<kept, to: &image)
         }
         return SimulatedFile(
             durable: image, byteCount: survivingByteCount(survival.lengths, &generator))
@@ -209,24 +240,36 @@ struct SimulatedFile: Sendable {
         _ generator: inout SeededGenerator
     ) {
         let sectorCount = write.bytes.count / sectorBytes
-        let kept = Int.random(in: 0...sectorCount, using: &generator)
-        for sector in 0..<sectorCount {
-            let range = sector * sectorBytes..<(sector + 1) * sectorBytes
-            let block = (write.offset + range.lowerBound) / BlockMap.blockBytes
-            if write.coveredBlocks.contains(block) { continue }
-            var bytes = write.bytes[range]
-            switch pattern {
-            case .tornPrefix: if sector >= kept { continue }
-            case .tornInside: if Bool.random(using: &generator) { continue }
-            case .garbage:
-                if Bool.random(using: &generator) { continue }
-                bytes = ArraySlice(
-                    (0..<sectorBytes).map { _ in
-                        UInt8(truncatingIfNeeded: generator.next())
-                    })
-            default: break
+        switch pattern {
+        case .tornPrefix:
+            let kept = Int.random(in: 0...sectorCount, using: &generator)
+            apply(write, sectors: 0..<kept, to: &image)
+        case .tornInside, .garbage:
+            for sector in 0..<sectorCount where Bool.random(using: &generator) {
+                if pattern == .tornInside {
+                    apply(write, sectors: sector..<sector + 1, to: &image)
+                } else {
+                    let words = (0..<sectorBytes / 8).map { _ in generator.next() }
+                    let start = write.offset + sector * sectorBytes
+                    if write.coveredBlocks.contains(start / BlockMap.blockBytes) { continue }
+                    image.write(memoryBytes(words)[...], at: start)
+                }
             }
-            image.write(bytes, at: write.offset + range.lowerBound)
+        default: apply(write, sectors: 0..<sectorCount, to: &image)
+        }
+    }
+
+    private static func apply(
+        _ write: PendingWrite, sectors: Range<Int>, to image: inout BlockMap
+    ) {
+        let range = sectors.lowerBound * sectorBytes..<sectors.upperBound * sectorBytes
+        if write.coveredBlocks.isEmpty {
+            return image.write(write.bytes[range], at: write.offset + range.lowerBound)
+        }
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: sectorBytes) {
+            let block = (write.offset + start) / BlockMap.blockBytes
+            if write.coveredBlocks.contains(block) { continue }
+            image.write(write.bytes[start..<start + sectorBytes], at: write.offset + start)
         }
     }
 }

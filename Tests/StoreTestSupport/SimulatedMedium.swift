@@ -26,6 +26,32 @@ public struct SimulatedDiskOptions: Sendable {
     public init(seed: UInt64 = 0) { self.seed = seed }
 }
 
+/// What a planned fault does to a call.
+public enum FaultKind: Hashable, Sendable, CustomStringConvertible {
+    /// The call fails; of a write, any part may have arrived.
+    case error(Int32)
+    /// A read ends early, as at a file's end; of a write, the first part arrives, then it fails.
+    case short
+    /// A read finds nothing, as behind a file's end; of a write nothing arrives, and it fails.
+    case zero
+    /// A flush fails with EIO, and the device forgets some of what it should have covered: readers
+    /// see the old bytes there.
+    case lossy
+
+    var errorNumber: Int32 {
+        if case .error(let number) = self { number } else { EIO }
+    }
+
+    public var description: String {
+        switch self {
+        case .error(let number): "error \(number)"
+        case .short: "short"
+        case .zero: "zero"
+        case .lossy: "lossy"
+        }
+    }
+}
+
 struct SimulatedMedium: Sendable {
     struct Handle: Sendable {
         let opener: Int
@@ -43,7 +69,7 @@ struct SimulatedMedium: Sendable {
     struct Fault: Sendable {
         let operation: DiskOperation
         var countdown: Int
-        let errorNumber: Int32
+        let kind: FaultKind
         let isForever: Bool
     }
 
@@ -55,10 +81,15 @@ struct SimulatedMedium: Sendable {
     var transfers: [UInt64: Transfer] = [:]
     var lockOwners: [Int: FileID] = [:]
     var faults: [Fault] = []
+    /// Calls so far, of each kind, and how many of them a planned fault has hit.
+    var callCounts: [DiskOperation: Int] = [:]
+    var faultHitCount = 0
     var log = EffectLog()
     var stopAfter = Int.max
     var stopped: StoppedBehaviour?
     var behaviourWhenStopped = StoppedBehaviour.fail
+    /// The medium before each effect, while a trace is recorded: see `EffectRecording`.
+    var moments: [SimulatedMedium]?
     private var nextNumber: UInt64 = 1
 
     init(_ options: SimulatedDiskOptions) {
@@ -76,6 +107,7 @@ struct SimulatedMedium: Sendable {
     /// Enters an effect; *returns:* whether it still happens.
     mutating func enter(_ effect: Effect) -> Bool {
         if stopped != nil { return false }
+        rememberMoment()
         log.append(effect)
         stopIfDue()
         return true
@@ -85,16 +117,18 @@ struct SimulatedMedium: Sendable {
         if log.effects.count >= stopAfter { stopped = behaviourWhenStopped }
     }
 
-    /// The error that a planned fault gives to this call.
-    mutating func fault(_ operation: DiskOperation) -> Int32? {
-        var result: Int32?
+    /// The trouble that a planned fault gives to this call.
+    mutating func fault(_ operation: DiskOperation) -> FaultKind? {
+        callCounts[operation, default: 0] += 1
+        var result: FaultKind?
         for index in faults.indices where faults[index].operation == operation {
             faults[index].countdown -= 1
             let count = faults[index].countdown
             if count == 0 || (count < 0 && faults[index].isForever) {
-                result = result ?? faults[index].errorNumber
+                result = result ?? faults[index].kind
             }
         }
+        if result != nil { faultHitCount += 1 }
         return result
     }
 
@@ -133,8 +167,9 @@ struct SimulatedMedium: Sendable {
         var options = options
         options.seed = generator.next()
         var image = SimulatedMedium(options)
+        let torn = survival.newestWriteSectors == nil ? nil : newestWrite?.number
         for file in files.keys.sorted() {
-            image.files[file] = files[file]!.crashed(survival, &generator)
+            image.files[file] = files[file]!.crashed(survival, torn: torn, &generator)
         }
         image.names = names.crashed(survival, &generator)
         image.nextNumber = nextNumber

@@ -34,11 +34,19 @@ public struct Survival: Sendable, Equatable, CustomStringConvertible {
     public var lengths: SurvivalPattern
     public var names: SurvivalPattern
     public var seed: UInt64
+    /// The newest write of the medium keeps its first sectors, this many; `data` is for the others.
+    public var newestWriteSectors: Int?
 
     public init(
         data: SurvivalPattern, lengths: SurvivalPattern, names: SurvivalPattern, seed: UInt64
     ) {
         (self.data, self.lengths, self.names, self.seed) = (data, lengths, names, seed)
+    }
+
+    /// The newest write torn behind its first `sectors`, beside a pattern for everything else.
+    public init(tearingNewestWriteAt sectors: Int, others pattern: SurvivalPattern, seed: UInt64) {
+        self.init(pattern, seed: seed)
+        newestWriteSectors = sectors
     }
 
     /// One pattern for everything.
@@ -67,5 +75,6 @@ public struct Survival: Sendable, Equatable, CustomStringConvertible {
 
     public var description: String {
         "data \(data), lengths \(lengths), names \(names), seed \(seed)"
+            + (newestWriteSectors.map { ", newest write torn at \($0)" } ?? "")
     }
 }

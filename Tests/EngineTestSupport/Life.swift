@@ -1,0 +1,266 @@
+// A life of a store on a simulated machine: tenants put, remove and read at random levels beside
+// each other, with barriers, checkpoints, drops and reopenings between. A model writes down what it
+// was told; nothing here decides what is right.
+
+import BlockIO
+import ChunkDB
+import Primitives
+import SegmentLog
+import StoreTestSupport
+import Synchronization
+
+/// What a life does, as a function of a seed.
+public struct LifePlan: Sendable {
+    public enum Deed: Sendable {
+        case put(UInt64, edition: UInt64, Durability, streamed: Bool)
+        case remove(UInt64, Durability)
+        case read(UInt64, isPart: Bool)
+    }
+    public enum Turn: Sendable {
+        /// Deeds of several callers at once; no key has two callers.
+        case together([[Deed]])
+        case barrier, checkpoint
+        case drop(space: UInt64)
+        case reopen
+    }
+    public var turns: [Turn]
+    /// Whether every key is read before a closing, and must be readable: whatever writes do, reads
+    /// go on (CONTRACT O-4).
+    public var readsAllBeforeClosing = false
+
+    public struct Shape: Sendable {
+        public var owners: Range<UInt64> = 0..<8
+        public var workerCount = 3
+        public var roundCount = 4
+        public var deedsPerRound = 2
+        public var reopens = true
+        /// One in so many operations is asked to be durable; 1 for all.
+        public var durableOdds = 2
+        /// Editions are counted up from here, so that a second life has its own.
+        public var firstEdition: UInt64 = 1
+        public init() {}
+    }
+
+    /// Every round: all callers at once, then one of the calls that concern the whole store.
+    public init(seed: UInt64, _ shape: Shape) {
+        var generator = SeededGenerator(seed: seed ^ 0x11FE)
+        var edition = shape.firstEdition
+        turns = []
+        for round in 0..<shape.roundCount {
+            let deeds = (0..<shape.workerCount).map { worker in
+                (0..<shape.deedsPerRound).map { _ in
+                    defer { edition += 1 }
+                    let owners = shape.owners.filter { Int($0) % shape.workerCount == worker }
+                    return Self.deed(
+                        owners.randomElement(using: &generator)!, edition, shape, &generator)
+                }
+            }
+            turns.append(.together(deeds))
+            switch Int.random(in: 0..<10, using: &generator) {
+            case 0..<2: turns.append(.barrier)
+            case 2..<4: turns.append(.checkpoint)
+            case 4:
+                turns.append(
+                    .drop(space: UInt64.random(in: 0..<OwnedChunk.spaceCount, using: &generator)))
+            default: break
+            }
+            if shape.reopens && round == shape.roundCount / 2 { turns.append(.reopen) }
+        }
+    }
+
+    private static func deed(
+        _ owner: UInt64, _ edition: UInt64, _ shape: Shape, _ generator: inout SeededGenerator
+    ) -> Deed {
+        let isDurable = Int.random(in: 0..<shape.durableOdds, using: &generator) == 0
+        let weak = Int.random(in: 0..<3, using: &generator)
+        let level: Durability = isDurable ? .durable : weak == 0 ? .accepted : .written
+        switch Int.random(in: 0..<10, using: &generator) {
+        case 0..<6:
+            return .put(
+                owner, edition: edition, level, streamed: Bool.random(using: &generator))
+        case 6..<9: return .remove(owner, level == .accepted ? .written : level)
+        default: return .read(owner, isPart: Bool.random(using: &generator))
+        }
+    }
+}
+
+/// One life, with what it was told.
+public final class Life: Sendable {
+    public let plan: LifePlan
+    public let model: KeyModel
+    /// What the store said no to. Expected under faults, and only there.
+    public var refusals: [StoreError] { refused.withLock { $0 } }
+    /// What must never happen.
+    public var violations: [String] { violated.withLock { $0 } }
+    /// Openings that reported damage: the trouble was told there.
+    public var damagedOpeningCount: Int { damagedOpenings.withLock { $0 } }
+    private let damagedOpenings = Mutex(0)
+    /// Failures that had no caller, and stand in the store's counters.
+    public var countedFailureCount: Int { countedFailures.withLock { $0 } }
+    private let countedFailures = Mutex(0)
+    private let refused = Mutex<[StoreError]>([])
+    private let violated = Mutex<[String]>([])
+
+    public init(_ plan: LifePlan, _ model: KeyModel) {
+        (self.plan, self.model) = (plan, model)
+    }
+
+    /// Lives to the end. *Returns:* the machine as the last closing left it.
+    public func run(on machine: SimulatedMachine) -> SimulatedMachine {
+        var machine = machine
+        var turns = plan.turns[...]
+        while true {
+            let end = turns.firstIndex { if case .reopen = $0 { true } else { false } }
+            let (current, part) = (machine, turns[..<(end ?? turns.endIndex)])
+            let isOver: Void? = current.scheduler.waitUnlessStuck(stepLimit: 1_000_000) {
+                await self.session(part, on: current)
+            }
+            if isOver == nil { violate("a call never returned") }
+            machine = machine.afterRestart()
+            guard let end, isOver != nil else { return machine }
+            turns = turns[(end + 1)...]
+        }
+    }
+
+    private func session(_ turns: ArraySlice<LifePlan.Turn>, on machine: SimulatedMachine) async {
+        let db: ChunkDB
+        do throws(StoreError) {
+            db = try await machine.openAsync()
+        } catch {
+            refuse(error)
+            await machine.disk.shutdown()
+            return
+        }
+        if let damage = db.recovery.damages.first {
+            // Reads that failed while it opened; whoever heeds the report does not go on.
+            if machine.disk.faultHitCount == 0 { violate("damage reported: \(damage)") }
+            damagedOpenings.withLock { $0 += 1 }
+            return await db.close()
+        }
+        await run(turns, db, on: machine)
+        if plan.readsAllBeforeClosing { await readAll(db, on: machine) }
+        let scope = model.scope(withAccepted: true)
+        await db.close()
+        let counters = db.counters
+        countedFailures.withLock {
+            $0 += Int(counters.failedCheckpointCount + counters.withdrawnCount)
+        }
+        // Closing has no word for trouble; without any, the rest is durable.
+        if machine.disk.faultHitCount == 0 { model.settle(scope) }
+    }
+
+    /// Takes turns with an open store.
+    public func run(
+        _ turns: ArraySlice<LifePlan.Turn>, _ db: ChunkDB, on machine: SimulatedMachine
+    ) async {
+        for turn in turns {
+            if machine.disk.faultHitCount > 0 { model.noteFault() }
+            do throws(StoreError) {
+                switch turn {
+                case .together(let deeds):
+                    await withTaskGroup { group in
+                        for deeds in deeds {
+                            group.addTask(executorPreference: machine.scheduler) {
+                                for deed in deeds { await self.act(deed, db, on: machine) }
+                            }
+                        }
+                    }
+                case .barrier:
+                    let scope = model.scope(withAccepted: true)
+                    try await db.barrier()
+                    model.settle(scope)
+                case .checkpoint:
+                    let scope = model.scope()
+                    try await db.checkpoint()
+                    model.settle(scope)
+                case .drop(let space): try await drop(space, db)
+                case .reopen: preconditionFailure("a reopening ends a session")
+                }
+            } catch {
+                refuse(error)
+            }
+        }
+    }
+
+    private func readAll(_ db: ChunkDB, on machine: SimulatedMachine) async {
+        if machine.disk.faultHitCount > 0 { model.noteFault() }
+        for owner in model.owners.sorted() {
+            let chunk = OwnedChunk(owner)
+            do throws(StoreError) {
+                let found = try await chunk.read(
+                    in: db.namespace(OwnedChunk.spaceName(chunk.space)))
+                if let wrong = check(chunk, found, after: .nothing) { violate("read: \(wrong)") }
+            } catch {
+                violate("\(chunk): reads do not go on: \(error)")
+            }
+        }
+    }
+
+    private func drop(_ space: UInt64, _ db: ChunkDB) async throws(StoreError) {
+        guard let namespace = db.namespace(OwnedChunk.spaceName(space)) else { return }
+        let owners = model.owners.filter { OwnedChunk($0).space == space }
+        let tickets = owners.sorted().map { model.begin($0, nil) }
+        try await db.drop(namespace)
+        for ticket in tickets { model.succeed(ticket, .durable) }
+    }
+
+    private func act(_ deed: LifePlan.Deed, _ db: ChunkDB, on machine: SimulatedMachine) async {
+        do throws(StoreError) {
+            let chunk = OwnedChunk(deed.owner)
+            let name = OwnedChunk.spaceName(chunk.space)
+            switch deed {
+            case .put(let owner, let edition, let level, let streamed):
+                let namespace = try await db.namespace(name, model: OwnedChunk.binding)
+                let ticket = model.begin(owner, edition)
+                switch try await chunk.put(edition, in: namespace, level, streamed: streamed) {
+                case .committed: model.succeed(ticket, level)
+                case .alreadyPresent: model.alreadyPresent(ticket, level)
+                }
+            case .remove(let owner, let level):
+                guard let namespace = db.namespace(name) else { return }
+                let ticket = model.begin(owner, nil)
+                try await namespace.remove(chunk.key(in: namespace), durability: level)
+                model.succeed(ticket, level)
+            case .read(_, let isPart):
+                let found = try await chunk.read(
+                    in: db.namespace(name), layers: isPart ? 1..<2 : nil,
+                    tokens: isPart ? 3..<7 : nil)
+                if machine.disk.faultHitCount > 0 { model.noteFault() }
+                if let wrong = check(chunk, found, after: .nothing) { violate(wrong) }
+            }
+        } catch {
+            model.noteFault()
+            refuse(error)
+        }
+    }
+
+    // MARK: Judgement
+
+    /// What is wrong with what was found, or `nil`.
+    public func check(
+        _ chunk: OwnedChunk, _ found: OwnedChunk.Found, after loss: KeyModel.Loss,
+        afterEffects count: Int? = nil
+    ) -> String? {
+        let edition: UInt64?
+        switch found {
+        case .wrong(let what): return "\(chunk): wrong bytes: \(what)"
+        case .missing: edition = nil
+        case .edition(let number): edition = number
+        }
+        let allowed = model.allowed(chunk.owner, after: loss, afterEffects: count)
+        if allowed.contains(edition) { return nil }
+        return "\(chunk): found \(edition.map { "edition \($0)" } ?? "nothing"), allowed "
+            + allowed.map { $0.map { "\($0)" } ?? "nothing" }.sorted().joined(separator: ", ")
+    }
+
+    public func violate(_ what: String) { violated.withLock { $0.append(what) } }
+    private func refuse(_ error: StoreError) { refused.withLock { $0.append(error) } }
+}
+
+extension LifePlan.Deed {
+    var owner: UInt64 {
+        switch self {
+        case .put(let owner, _, _, _), .remove(let owner, _), .read(let owner, _): owner
+        }
+    }
+}

@@ -1,0 +1,125 @@
+// Chunks of two tenants whose bytes name their true owner: every 32 bytes of a payload say whose it
+// is, in which edition, of which plane and from which place. A chunk key is the same in both
+// namespaces, so a mixture of tenants, editions or planes is recognised, and said by name.
+
+import ChunkDB
+import ChunkFormat
+import KVModel
+import Primitives
+import StoreTestSupport
+import Synchronization
+
+/// One key of one tenant. Its payload has editions: each put after a removal stores another one.
+public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
+    public static let spaceCount: UInt64 = 2
+    public static let binding = smallBinding(layers: 2)
+
+    /// Even owners are one tenant's, odd ones the other's.
+    public let owner: UInt64
+    public init(_ owner: UInt64) { self.owner = owner }
+
+    public var space: UInt64 { owner % Self.spaceCount }
+    public static func spaceName(_ space: UInt64) -> String { space == 0 ? "acme" : "beta" }
+    private var number: UInt64 { owner / Self.spaceCount }
+
+    /// Most take one small record; some take two, of which neither fits a segment's rest easily.
+    public var tokenCount: Int { [8, 8, 20, 44][Int(number % 4)] }
+    public var tokens: [UInt32] {
+        (0..<tokenCount).map { UInt32(truncatingIfNeeded: number &* 977 &+ UInt64($0)) }
+    }
+    public func key(in namespace: Namespace) -> ChunkKey { namespace.key(tokens: tokens) }
+
+    public var description: String { "chunk \(owner)" }
+
+    // MARK: Payload
+
+    private struct PlaneName: Hashable {
+        let chunk: OwnedChunk
+        let edition: UInt64
+        let layer: Int
+        let kind: ExtentKind
+    }
+    /// Made once: the same few are compared thousands of times.
+    private static let planes = Mutex<[PlaneName: [UInt8]]>([:])
+
+    public func plane(_ edition: UInt64, layer: Int, _ kind: ExtentKind) -> [UInt8] {
+        let name = PlaneName(chunk: self, edition: edition, layer: layer, kind: kind)
+        if let bytes = Self.planes.withLock({ $0[name] }) { return bytes }
+        var words: [UInt64] = []
+        let lineCount = tokenCount * Self.binding.rowBytes(layer: layer) / 32
+        for line in 0..<lineCount {
+            words += [owner, edition, UInt64(layer) << 8 | UInt64(kind.rawValue), UInt64(line)]
+        }
+        let bytes = memoryBytes(words)
+        Self.planes.withLock { $0[name] = bytes }
+        return bytes
+    }
+
+    public func layers(_ edition: UInt64) -> [(keys: [UInt8], values: [UInt8])] {
+        Self.binding.layers.indices.map {
+            (plane(edition, layer: $0, .keys), plane(edition, layer: $0, .values))
+        }
+    }
+
+    // MARK: Calls
+
+    public func put(
+        _ edition: UInt64, in namespace: Namespace, _ durability: Durability, streamed: Bool
+    ) async throws(StoreError) -> CommitOutcome {
+        let (key, layers) = (key(in: namespace), layers(edition))
+        guard streamed else {
+            return try await namespace.put(
+                key, tokens: tokens, layers: layers, durability: durability)
+        }
+        var writer = try await namespace.beginPut(key, tokens: tokens)
+        for (layer, planes) in layers.enumerated() {
+            try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
+        }
+        return try await writer.commit(durability: durability)
+    }
+
+    /// What a lookup gave.
+    public enum Found: Hashable, Sendable {
+        case missing
+        case edition(UInt64)
+        /// Bytes that are not one complete put of this key; never right (CONTRACT G-1).
+        case wrong(String)
+    }
+
+    /// Reads the chunk, or some of its layers and tokens, and says what it is.
+    public func read(
+        in namespace: Namespace?, layers: Range<Int>? = nil, tokens: Range<Int>? = nil
+    ) async throws(StoreError) -> Found {
+        guard let namespace,
+            let data = try await namespace.get(
+                key(in: namespace), layers: layers, tokens: tokens)
+        else { return .missing }
+        let (layers, rows) = (layers ?? Self.binding.layers.indices, tokens ?? 0..<tokenCount)
+        guard !layers.isEmpty, !rows.isEmpty else { return .wrong("nothing was asked for") }
+        if data.metadata.tokens != self.tokens { return .wrong("tokens of another chunk") }
+        let edition = Self.word(data.plane(layer: layers.lowerBound, .keys), 1)
+        for layer in layers {
+            let rowBytes = Self.binding.rowBytes(layer: layer)
+            for kind in [ExtentKind.keys, .values] {
+                let found = data.plane(layer: layer, kind)
+                let whole = plane(edition, layer: layer, kind)
+                let range = rows.lowerBound * rowBytes..<rows.upperBound * rowBytes
+                if !areEqual(found, rows.count == tokenCount ? whole : Array(whole[range])) {
+                    return .wrong("\(kind) of layer \(layer): \(Self.describe(found))")
+                }
+            }
+        }
+        return .edition(edition)
+    }
+
+    /// A word of the first line: owner, edition, plane, line.
+    private static func word(_ bytes: [UInt8], _ index: Int) -> UInt64 {
+        guard bytes.count >= index * 8 + 8 else { return .max }
+        return bytes[index * 8..<index * 8 + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    private static func describe(_ bytes: [UInt8]) -> String {
+        "begins as owner \(word(bytes, 0)) edition \(word(bytes, 1)) plane "
+            + "\(String(word(bytes, 2), radix: 16)) line \(word(bytes, 3))"
+    }
+}

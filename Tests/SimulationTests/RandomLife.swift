@@ -1,0 +1,233 @@
+// One seed of SIM: settings, sessions, trouble, and how each session ends.
+
+import BlockIO
+import ChunkDB
+import EngineTestSupport
+import Glibc
+import Primitives
+import SegmentLog
+import StoreTestSupport
+
+struct RandomLife {
+    private let seed: UInt64
+    private let marks: Marks
+    private var generator: SeededGenerator
+    private var machine: SimulatedMachine
+    private let owners: Range<UInt64>
+    /// Counts editions through all sessions.
+    private var edition: UInt64 = 1
+    /// What the keys are, by what was found at the last opening without trouble.
+    private var known: [UInt64: UInt64?] = [:]
+    private var wrong: [String] = []
+
+    init(seed: UInt64, _ marks: Marks) {
+        (self.seed, self.marks) = (seed, marks)
+        var generator = SeededGenerator(seed: seed ^ 0x51A1)
+        owners = 0..<[4, 8, 12].randomElement(using: &generator)!
+        // From a store that fills up at once to one that never does.
+        let capacity = [1_800, 2_400, 16_384].randomElement(using: &generator)!
+        machine = SimulatedMachine(
+            seed: seed, capacity: .kibibytes(UInt64(capacity)),
+            segmentSize: .kibibytes([64, 96, 128].randomElement(using: &generator)!))
+        machine.options.commitsPerCheckpoint =
+            [3, 17, 65_536].randomElement(using: &generator)!
+        machine.options.digestBlockShift = [12, 13, 16].randomElement(using: &generator)!
+        machine.options.headerCacheSize = .kibibytes([0, 64].randomElement(using: &generator)!)
+        var options = SimulatedDiskOptions(seed: seed)
+        options.shortTransferOdds = [0, 0, 5].randomElement(using: &generator)!
+        machine.disk = SimulatedDisk(scheduler: machine.scheduler, options: options)
+        marks.hit("short transfers", if: options.shortTransferOdds > 0)
+        self.generator = generator
+    }
+
+    /// *Returns:* everything that is wrong.
+    mutating func run() -> [String] {
+        for owner in owners { known[owner] = .some(nil) }
+        for _ in 0..<Int.random(in: 2...4, using: &generator) where wrong.isEmpty {
+            session(isLast: false)
+        }
+        if wrong.isEmpty { session(isLast: true) }
+        return wrong
+    }
+
+    private mutating func session(isLast: Bool) {
+        let life = life()
+        let ending = isLast ? .closing : Ending.allCases.randomElement(using: &generator)!
+        let hasFault = !isLast && Int.random(in: 0..<3, using: &generator) == 0
+        let planted = hasFault ? plant() : nil
+        let (current, turns) = (machine, life.plan.turns[...])
+        let opened: Bool? = current.scheduler.waitUnlessStuck(stepLimit: 1_000_000) {
+            await Self.live(life, turns, on: current, closes: ending == .closing)
+        }
+        if opened == nil { wrong.append("a call never returned") }
+        let isHit = machine.disk.faultHitCount > 0
+        note(life, isHit: isHit, wasOpened: opened == true)
+        wrong += life.violations
+        if !isHit {
+            wrong += life.refusals.filter { !isCapacity($0) }.map { "refused: \($0)" }
+        }
+        guard wrong.isEmpty else { return }
+        judge(life, ending, isHit ? planted : nil)
+        if isLast && wrong.isEmpty { revive() }
+    }
+
+    private enum Ending: String, CaseIterable { case closing, processDeath, powerCut }
+
+    private mutating func life() -> Life {
+        var shape = LifePlan.Shape()
+        shape.owners = owners
+        shape.workerCount = Int.random(in: 1...3, using: &generator)
+        shape.roundCount = Int.random(in: 1...3, using: &generator)
+        shape.deedsPerRound = Int.random(in: 1...2, using: &generator)
+        shape.durableOdds = Int.random(in: 1...4, using: &generator)
+        shape.reopens = false
+        shape.firstEdition = edition
+        edition += 100
+        let disk = machine.disk
+        let model = KeyModel { disk.effectCount }
+        model.adopt(known)
+        return Life(LifePlan(seed: generator.next(), shape), model)
+    }
+
+    /// *Returns:* what will fail.
+    private mutating func plant() -> DiskOperation {
+        let operations: [DiskOperation] = [
+            .read, .write, .write, .flush, .open, .allocate, .rename, .flushDirectory,
+        ]
+        let operation = operations.randomElement(using: &generator)!
+        let numbers = [EIO, ENOSPC, EAGAIN, EINTR].map(FaultKind.error)
+        let kinds = operation == .read || operation == .write ? numbers + [.short, .zero] : numbers
+        machine.disk.fail(
+            operation, number: Int.random(in: 1...24, using: &generator),
+            kinds.randomElement(using: &generator)!,
+            forever: Int.random(in: 0..<3, using: &generator) == 0)
+        return operation
+    }
+
+    /// *Returns:* whether the store opened.
+    private static func live(
+        _ life: Life, _ turns: ArraySlice<LifePlan.Turn>, on machine: SimulatedMachine,
+        closes: Bool
+    ) async -> Bool {
+        let db: ChunkDB
+        do throws(StoreError) {
+            db = try await machine.openAsync()
+        } catch {
+            if machine.disk.faultHitCount == 0 { life.violate("does not open: \(error)") }
+            await machine.disk.shutdown()
+            return false
+        }
+        if let damage = db.recovery.damages.first {
+            // Whoever heeds the report does not go on.
+            if machine.disk.faultHitCount == 0 { life.violate("damage reported: \(damage)") }
+            if closes { await db.close() }
+            return true
+        }
+        await life.run(turns, db, on: machine)
+        if closes { await db.close() }
+        return true
+    }
+
+    private func isCapacity(_ error: StoreError) -> Bool {
+        if case .log(.capacityExceeded) = error { true } else { false }
+    }
+
+    private func note(_ life: Life, isHit: Bool, wasOpened: Bool) {
+        marks.hit("fault hit", if: isHit)
+        marks.hit("opening refused", if: !wasOpened)
+        for error in life.refusals {
+            switch error {
+            case .log(.disk): marks.hit("refused: disk")
+            case .log(.degraded): marks.hit("refused: degraded")
+            case .log(.capacityExceeded): marks.hit("refused: capacity")
+            default: marks.hit("refused: other")
+            }
+        }
+        marks.hit("kept promise", if: life.model.promisedCount(afterEffects: .max) > 0)
+    }
+
+    /// Ends the session, opens what that left, and compares.
+    private mutating func judge(_ life: Life, _ ending: Ending, _ fault: DiskOperation?) {
+        machine.disk.clearFailures()
+        switch ending {
+        case .closing: machine = machine.afterRestart()
+        case .processDeath:
+            machine.disk = machine.disk.afterProcessDeath(seed: generator.next())
+        case .powerCut: machine = machine.afterPowerCut(.drawn(seed: generator.next()))
+        }
+        marks.hit(ending.rawValue)
+        examine(life, ending == .powerCut ? .powerCut : .processDeath, fault)
+        // The next session begins on what was closed just now, all of it durable; except that
+        // writes which a failed flush should have covered stay uncertain, whatever is done later.
+        machine = machine.afterPowerCut(Survival(.none))
+        if fault != nil && ending != .powerCut && wrong.isEmpty {
+            examine(life, .powerCut, fault)
+            machine = machine.afterPowerCut(Survival(.none))
+        }
+    }
+
+    private mutating func examine(_ life: Life, _ loss: KeyModel.Loss, _ fault: DiskOperation?) {
+        let found = life.examine(machine, owners: owners, after: loss)
+        let violations = found.violations.filter { violation in
+            let isKnown = KnownIssues.isSuspectRecord(violation) { owner in
+                !life.model.allowed(owner, after: .powerCut).contains(nil)
+            }
+            let isTolerated = isKnown && fault == .flush && loss == .powerCut
+            marks.hit("known issue: suspect record", if: isTolerated)
+            return !isTolerated
+        }
+        wrong += violations.map { "after \(loss): \($0)" }
+        marks.hit("dropped record", if: found.report.droppedRecordCount > 0)
+        marks.hit("dropped commit", if: found.report.unprovenCommitCount > 0)
+        marks.hit("journal copy mended", if: !found.report.repairedJournalCopies.isEmpty)
+        marks.hit("store without a checkpoint", if: found.report.checkpointIgnored != nil)
+        for (owner, edition) in found.found { known[owner] = edition }
+    }
+
+    /// Liveness: no trouble any more. Everything works, unless the store is full, and then removals
+    /// and reads do.
+    private mutating func revive() {
+        let (current, owners, edition) = (machine, owners, edition)
+        let result: [String]? = current.scheduler.waitUnlessStuck(stepLimit: 1_000_000) {
+            await Self.revived(current, owners, edition)
+        }
+        wrong += result ?? ["liveness: a call never returned"]
+        marks.hit("revived")
+    }
+
+    private static func revived(
+        _ machine: SimulatedMachine, _ owners: Range<UInt64>, _ edition: UInt64
+    ) async -> [String] {
+        do {
+            let db = try await machine.openAsync()
+            for space in 0..<OwnedChunk.spaceCount {
+                let namespace = try await db.namespace(
+                    OwnedChunk.spaceName(space), model: OwnedChunk.binding)
+                for owner in owners where OwnedChunk(owner).space == space {
+                    let chunk = OwnedChunk(owner)
+                    try await namespace.remove(chunk.key(in: namespace))
+                    guard try await chunk.read(in: namespace) == .missing else {
+                        return ["liveness: \(chunk) is there after its removal"]
+                    }
+                    do throws(StoreError) {
+                        _ = try await chunk.put(
+                            edition, in: namespace, .durable, streamed: owner % 3 == 0)
+                    } catch {
+                        if case .log(.capacityExceeded) = error { continue }
+                        throw error
+                    }
+                    let found = try await chunk.read(in: namespace)
+                    guard found == .edition(edition) else {
+                        return ["liveness: \(chunk): \(found)"]
+                    }
+                }
+            }
+            try await db.barrier()
+            try await db.checkpoint()
+            await db.close()
+            return []
+        } catch {
+            return ["liveness: \(error)"]
+        }
+    }
+}
