@@ -89,7 +89,10 @@ let package = Package(
             name: "AttentionTests", dependencies: ["Attention", "KVModel", "Primitives"],
             exclude: ["Fixtures", "Reference"], swiftSettings: testRules),
         .testTarget(name: "BSkiplistTests", dependencies: ["BSkiplist", "CShims"], swiftSettings: testRules),
-        .testTarget(name: "ConcurrencyTests", dependencies: ["BSkiplist"], swiftSettings: testRules),
+        .testTarget(
+            name: "ConcurrencyTests",
+            dependencies: ["BSkiplist", "ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
         .testTarget(
             name: "BlockIOTests", dependencies: ["BlockIO", "Primitives"],
             swiftSettings: testRules),
