@@ -127,6 +127,13 @@ let package = Package(
             dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
         .testTarget(
+            name: "SecurityTests",
+            dependencies: [
+                "chunkdb", "ChunkDB", "SegmentLog", "ChunkFormat", "BlockIO", "KVModel",
+                "Primitives", "EngineTestSupport", "StoreTestSupport",
+            ],
+            exclude: ["README.md"], swiftSettings: testRules),
+        .testTarget(
             name: "SimulationTests",
             dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
