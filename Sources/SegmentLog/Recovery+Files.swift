@@ -236,7 +236,12 @@ extension Recovery {
                     }
                     continue
                 }
-                guard handle.header.useSequence == segment.useSequence else { continue }
+                guard handle.header.useSequence == segment.useSequence else {
+                    // Entries may still name what stands there: `mend` must not cut it off.
+                    let walked = chains[segment.segment]?.usedBytes ?? 0
+                    chains[segment.segment]?.usedBytes = max(walked, segment.usedBytes)
+                    continue
+                }
                 chains[segment.segment] = segment
             }
             contents.checkpointEntries = loaded.entries.filter { entry in
