@@ -178,7 +178,7 @@ class Replay:
                 try:
                     f = decode_payload(seg, region, m["offset"])
                     if f["recordIndex"] == 0:  # PAY-8; the others hang on its sibling rows
-                        self.put(seg, m["offset"], f, c["commit"], proven)
+                        self.put(seg, m["offset"], f, c, proven)
                 except FormatError as error:
                     self.failed(error, proven, m)
 
@@ -193,15 +193,30 @@ class Replay:
 
     def removal(self, kind, region, c):
         if kind == 2:
-            for row in tombstones(region):
-                self.fact("tombstone", row)
+            for row in tombstones(region):  # TMB-3: the commit that names the record counts
+                self.fact("tombstone", {**row, "commit": c["commit"]})
         elif kind == 4:
             self.fact("namespace", namespace_record(region))
 
-    def put(self, seg, offset, f, commit, proven):
+    def follow(self, c, place, first):
+        """COM-10: the commit names record 0 and, right behind it, each sibling."""
+        named = [(m["segment"], m["offset"]) for m in c["members"] if m["kind"] == 1]
+        named = [n for n in named if self.abandoned.get(n, 0) < c["commit"]]
+        at = named.index(place) + 1
+        rows = [(row["segment"], row["offset"]) for row in first["siblings"]]
+        ok = named[at : at + len(rows)] == rows
+        try:
+            need(ok, "commitMember", "offset", "COM-10", "record 0, then its siblings", "other")
+        except FormatError as error:
+            return [error.place(f"segments/{place[0]:08d}", place[1])]
+        return []
+
+    def put(self, seg, offset, f, c, proven):
+        commit = c["commit"]
         v = self.load(seg, offset, f, commit)
         if not proven:  # RCV-10: in full, or the whole variant is dropped
-            bad = v.damage or check_payload(self.store, v.records)
+            bad = self.follow(c, (seg["segment"], offset), f)
+            bad = bad or v.damage or check_payload(self.store, v.records)
             if bad:
                 bad[0].what += " (commit not proven: variant dropped, RCV-11)"
                 self.store.notes.append(bad[0])
