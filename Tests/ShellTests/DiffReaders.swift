@@ -1,6 +1,7 @@
 // The two readers side by side: the shell's, here, and the one in Python, one process for all.
 
 import BlockIO
+import ChunkDB
 import ChunkFormat
 import Foundation
 import Primitives
@@ -80,6 +81,8 @@ final class DiffReaders {
             else { return nil }
             return "\(UInt32(damage.file.dropFirst(9)) ?? 0)/\(damage.offset)"
         }.sorted()
+        verdict.described = Set(view.listing.namespaces.map { "\($0.id)" })
+        verdict.unit = Int(view.superblock.alignmentUnit)
         for entry in view.listing.entries {
             let stored = wait { await view.verify(entry) }
             verdict.words += stored.damages.map(\.text)
@@ -89,6 +92,50 @@ final class DiffReaders {
                 ? digest(of: stored, image) : "damaged"
         }
         return verdict
+    }
+
+    /// What the engine itself serves, which opens to write and mends; `nil` when it refuses.
+    /// Namespaces that nothing describes are not served (NSP-10).
+    func engine(_ path: String) throws -> DiffVerdict? {
+        var options = StoreOptions(createsIfMissing: false)
+        options.disk = Self.diskOptions
+        guard let db = try? ChunkDB.openAndWait(at: path, options: options) else { return nil }
+        return try db.wait { () async throws in
+            var verdict = DiffVerdict()
+            for space in db.namespaces {
+                var entries: [ChunkEntry] = []
+                space.forEachEntry { entry in
+                    entries.append(entry)
+                    return true
+                }
+                for entry in entries {
+                    let name = "\(space.id)/\(entry.key)/\(entry.variant.raw)"
+                    verdict.living[name] = try await Self.served(entry, space)
+                }
+            }
+            await db.close()
+            return verdict
+        }
+    }
+
+    private static func served(_ entry: ChunkEntry, _ space: Namespace) async throws -> String {
+        do {
+            guard let data = try await space.get(entry.key, variant: entry.variant) else {
+                return "none"
+            }
+            var bytes: [UInt8] = []
+            for layer in 0..<space.binding.layerCount {
+                bytes += data.plane(layer: layer, .keys)
+                bytes += data.plane(layer: layer, .values)
+            }
+            let digest = Digest128(hashing: bytes)
+            return hexadecimal(bigEndianBytes(digest.high) + bigEndianBytes(digest.low))
+        } catch StoreError.damaged {
+            return "damaged"
+        } catch StoreError.log(.unsupported) {
+            // A codec that is not known: the planes are not there (EXT-6).
+            return "damaged"
+        }
     }
 
     private func digest(of stored: StoredVariant, _ image: DiffImage) -> String {
