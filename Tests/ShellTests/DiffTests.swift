@@ -1,8 +1,8 @@
 // DIFF: both readers on stores that something happened to. They must agree on whether the store
 // opens, what lives in it, every living byte, and which records are damaged.
 //
-// CHUNKDB_DIFF_IMAGES says how many images, CHUNKDB_DIFF_IMAGE plays one again, as a failure prints
-// it, and keeps its directory.
+// CHUNKDB_DIFF_IMAGES says how many images, CHUNKDB_DIFF_FIRST from which on. CHUNKDB_DIFF_IMAGE
+// plays one again, as a failure prints it, and keeps its directory.
 
 import ChunkDB
 import ChunkFormat
@@ -19,6 +19,7 @@ import Testing
 struct DiffTests {
     static let environment = ProcessInfo.processInfo.environment
     static let imageCount = environment["CHUNKDB_DIFF_IMAGES"].flatMap(UInt64.init) ?? 500
+    static let firstImage = environment["CHUNKDB_DIFF_FIRST"].flatMap(UInt64.init) ?? 0
     static let batchCount: UInt64 = 25
 
     /// The golden store; a closed one, and the same without its checkpoint; one with a checkpoint
@@ -76,8 +77,8 @@ struct DiffTests {
         let only = Self.environment["CHUNKDB_DIFF_IMAGE"].flatMap(UInt64.init)
         var counts: [String: Int] = [:]
         var failures = 0
-        var next: UInt64 = only ?? 0
-        let end = only.map { $0 + 1 } ?? Self.imageCount
+        var next = only ?? Self.firstImage
+        let end = only.map { $0 + 1 } ?? Self.firstImage + Self.imageCount
         while next < end, failures < 30 {
             let seeds = next..<min(next + Self.batchCount, end)
             next = seeds.upperBound
