@@ -95,7 +95,10 @@ let package = Package(
             name: "AttentionTests", dependencies: ["Attention", "KVModel", "Primitives"],
             exclude: ["Fixtures", "Reference"], swiftSettings: testRules),
         .testTarget(name: "BSkiplistTests", dependencies: ["BSkiplist", "CShims"], swiftSettings: testRules),
-        .testTarget(name: "ConcurrencyTests", dependencies: ["BSkiplist"], swiftSettings: testRules),
+        .testTarget(
+            name: "ConcurrencyTests",
+            dependencies: ["BSkiplist", "ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
         .testTarget(
             name: "BlockIOTests", dependencies: ["BlockIO", "Primitives"],
             swiftSettings: testRules),
@@ -129,6 +132,13 @@ let package = Package(
             name: "CorruptionTests",
             dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
+        .testTarget(
+            name: "SecurityTests",
+            dependencies: [
+                "chunkdb", "ChunkDB", "SegmentLog", "ChunkFormat", "BlockIO", "KVModel",
+                "Primitives", "EngineTestSupport", "StoreTestSupport",
+            ],
+            exclude: ["README.md"], swiftSettings: testRules),
         .testTarget(
             name: "SimulationTests",
             dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],

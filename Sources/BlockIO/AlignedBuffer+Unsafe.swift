@@ -85,10 +85,14 @@ enum LargePages {
     /// Memory that the caller deallocates; not zeroed.
     static func allocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer {
         let isLarge = byteCount >= pageBytes
-        // SAFETY: a positive size and a power-of-two alignment. The advice may be refused.
+        // SAFETY: a positive size and a power-of-two alignment. The advice may be refused. Planes
+        // are somebody's prompt, so they stay out of core dumps (S-4).
         let base = UnsafeMutableRawPointer.allocate(
             byteCount: byteCount, alignment: isLarge ? max(alignment, pageBytes) : alignment)
-        if isLarge { unsafe madvise(base, byteCount, MADV_HUGEPAGE) }
+        if isLarge {
+            unsafe madvise(base, byteCount, MADV_HUGEPAGE)
+            unsafe madvise(base, byteCount, MADV_DONTDUMP)
+        }
         return unsafe base
     }
 }

@@ -26,6 +26,10 @@ struct FinishedPut: Sendable {
             throw .log(error)
         }
         try namespace.requireAlive()
+        // The one that came first may be only accepted, since it was not there at `settle`.
+        if outcome == .alreadyPresent {
+            _ = try await namespace.isPresent(entry.key, entry.variant, durability)
+        }
         core.count { $0.putCount += 1 }
         await core.checkpointIfDue()
         return outcome
@@ -43,10 +47,14 @@ struct FinishedPut: Sendable {
     /// threads run it, so that the caller's end is not its end (CONTRACT X-1).
     func commitLater() async throws(StoreError) -> CommitOutcome {
         await core.pending.wait(below: PendingPuts.countMax)
-        guard try await accept() else {
+        switch try await accept() {
+        case .accepted: break
+        case .taken:
             // The reserved place stays dead; its writes end before the memory does.
             try await namespace.wait(for: writes, below: 1)
             return .alreadyPresent
+        // Nobody sees the other yet, and it may still fail: "already present" is told once it is.
+        case .contested: return try await commit(.written)
         }
         core.count { $0.putCount += 1 }
         try core.gate.enter()
@@ -55,14 +63,14 @@ struct FinishedPut: Sendable {
     }
 
     /// On the core, so that no group admits the key meanwhile.
-    private func accept() async throws(StoreError) -> Bool {
+    private func accept() async throws(StoreError) -> Acceptance {
         let (namespace, entry, pending) = (namespace, entry, core.pending)
         do throws(LogError) {
             return try await core.log.step {
                 pending.begin(entry.location)
-                let isAccepted = namespace.accept(entry)
-                if !isAccepted { pending.end(entry.location) }
-                return isAccepted
+                let acceptance = namespace.accept(entry)
+                if acceptance != .accepted { pending.end(entry.location) }
+                return acceptance
             }
         } catch {
             throw .log(error)

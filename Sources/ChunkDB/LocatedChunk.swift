@@ -82,12 +82,17 @@ extension Namespace {
         let root = try await open(entry, entry.location, headerBytes: entry.headerBytes)
         try require(root, entry, root.record.recordIndex == 0, "recordIndex", "0")
         var records = [root]
-        for sibling in root.record.siblings {
+        for (index, sibling) in root.record.siblings.enumerated() {
             let range = Int(sibling.layerFirst)..<Int(sibling.layerFirst) + Int(sibling.layerCount)
             guard range.overlaps(layers) else { continue }
             let opened = try await open(
                 entry, sibling.location, headerBytes: sibling.headerBytes)
-            try require(opened, entry, opened.seal == sibling.seal, "seal", "\(sibling.seal)")
+            do throws(FormatError) {
+                try root.record.requireSibling(
+                    opened.record, seal: opened.seal, index: index + 1)
+            } catch {
+                throw damaged(entry, sibling.location, error)
+            }
             records.append(opened)
         }
         var extents: [LocatedExtent] = []
@@ -181,11 +186,14 @@ extension Namespace {
         let expected = layers.flatMap { layer in
             [ExtentKind.keys, .values].map { kind in
                 PlaneShape(
-                    layer: layer, kind: kind, rawBytes: binding.rowBytes(layer: layer) * tokens)
+                    layer: layer, kind: kind, rawBytes: binding.rowBytes(layer: layer) * tokens,
+                    tokenCount: root.record.tokenCount)
             }
         }
         let found = extents.map {
-            PlaneShape(layer: $0.layer, kind: $0.kind, rawBytes: Int($0.row.rawBytes))
+            PlaneShape(
+                layer: $0.layer, kind: $0.kind, rawBytes: Int($0.row.rawBytes),
+                tokenCount: $0.row.tokenCount)
         }
         try require(
             root, entry, found == expected, "extents",
@@ -196,6 +204,7 @@ extension Namespace {
         let layer: Int
         let kind: ExtentKind
         let rawBytes: Int
+        let tokenCount: UInt32
     }
 
     func damaged(_ entry: ChunkEntry, _ location: RecordLocation, _ cause: FormatError)

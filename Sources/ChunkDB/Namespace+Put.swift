@@ -73,12 +73,18 @@ extension Namespace {
     }
 
     /// Whether the variant is there, at the durability that a put would owe.
-    private func isPresent(_ key: ChunkKey, _ variant: VariantID, _ durability: Durability)
+    func isPresent(_ key: ChunkKey, _ variant: VariantID, _ durability: Durability)
         async throws(StoreError) -> Bool
     {
-        if durability > .accepted { try await settle(key, variant) }
-        guard contains(key, variant: variant) != nil else { return false }
-        if durability == .durable { try await core.barrier() }
-        return contains(key, variant: variant) != nil
+        while let entry = contains(key, variant: variant) {
+            // One that is only accepted has no place in the log's order yet.
+            if durability > .accepted, core.pending.contains(entry.location) {
+                await core.pending.wait(for: entry.location)
+                continue
+            }
+            if durability == .durable { try await core.barrier() }
+            return contains(key, variant: variant) != nil
+        }
+        return false
     }
 }

@@ -127,11 +127,12 @@ public final class Namespace: Sendable {
         }
     }
 
-    /// Whether an accepted put is visible now; false when the key is taken.
-    func accept(_ entry: CheckpointEntry) -> Bool {
+    /// Makes an accepted put visible, if its key is free.
+    func accept(_ entry: CheckpointEntry) -> Acceptance {
         let key = IndexKey(entry.key, entry.variant)
-        let isFree = committing.withLock { !$0.contains(key) }
-        return isFree && index.insert(key, IndexValue(entry, ordinal: core.heat.addRow()))
+        if committing.withLock({ $0.contains(key) }) { return .contested }
+        let isFree = index.insert(key, IndexValue(entry, ordinal: core.heat.addRow()))
+        return isFree ? .accepted : .taken
     }
 
     /// An accepted put failed.
@@ -139,4 +140,13 @@ public final class Namespace: Sendable {
 
     /// The last step of `ChunkDB.drop`: calls that come later find nothing.
     func markDropped() { isDropped.store(true, ordering: .releasing) }
+}
+
+/// What became of a put that wants only to be accepted.
+enum Acceptance: Sendable {
+    case accepted
+    /// The key has a chunk that everybody sees.
+    case taken
+    /// Another put of the key was admitted to a group that is on its way.
+    case contested
 }

@@ -133,6 +133,7 @@ public struct CheckpointSegment: Hashable, Sendable {
         let layout = Self.layout
         let reader = try FieldReader(layout, bytes, at: base)
         try reader.requireZeroReserved("FMT-3")
+        try reader.requireCounters(layout["useSequence"])
         segment = SegmentID(reader.u32(layout["segment"]))
         useSequence = reader.u64(layout["useSequence"])
         nextCommitOffset = reader.u64(layout["nextCommitOffset"])

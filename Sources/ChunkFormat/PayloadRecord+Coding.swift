@@ -92,6 +92,7 @@ extension PayloadRecord {
                     blockBytes: 1 << Int(shift), digestSlotCount: digestCount))
             offset += ExtentRow.layout.byteCount
         }
+        try Self.requireDisjoint(extents, unit: unit, blockBytes: 1 << Int(shift))
         var siblings: [SiblingRow] = []
         for _ in 0..<siblingCount {
             siblings.append(try SiblingRow(decoding: bytes, at: offset, unit: unit))
@@ -141,6 +142,34 @@ extension PayloadRecord {
             createdSeconds: reader.u64(F.createdSeconds),
             expirySeconds: reader.u64(F.expirySeconds), extents: extents, siblings: siblings,
             digests: digests, metadata: metadata)
+    }
+}
+
+extension PayloadRecord {
+    /// No byte and no digest slot belongs to two extents.
+    private static func requireDisjoint(_ extents: [ExtentRow], unit: UInt32, blockBytes: Int)
+        throws(FormatError)
+    {
+        // Every row was checked: ends are inside the record, so no sum overflows.
+        try requireDisjoint(
+            extents.map { $0.offset..<$0.offset + $0.paddedBytes(unit: unit) }, "offset")
+        try requireDisjoint(
+            extents.map { extent in
+                let first = UInt64(extent.firstDigestSlot)
+                let slots = extent.digestSlotCount(unit: unit, blockBytes: blockBytes)
+                return first..<first + UInt64(slots)
+            }, "firstDigestSlot")
+    }
+
+    private static func requireDisjoint(_ ranges: [Range<UInt64>], _ field: String)
+        throws(FormatError)
+    {
+        let sorted = ranges.sorted { $0.lowerBound < $1.lowerBound }
+        for (one, next) in zip(sorted, sorted.dropFirst()) where next.lowerBound < one.upperBound {
+            throw FormatError(
+                .corrupt, structure: "extentRow", field: field, clause: "EXT-8",
+                expected: "at least \(one.upperBound)", found: "\(next.lowerBound)")
+        }
     }
 }
 

@@ -120,6 +120,8 @@ public struct RecordPrefix: Hashable, Sendable {
             recordBytes >= UInt64(headerBytes) && recordBytes.isMultiple(of: UInt64(unit))
                 && recordBytes <= Superblock.segmentBytesRange.upperBound,
             F.recordBytes, "REC-4", expected: "the header region and whole units behind it")
+        try reader.require(
+            flags & ~Self.requiredFlag == 0, F.flags, "REC-7", expected: "0 or 1")
         try reader.requireZeroReserved("FMT-3")
         try reader.requireCounters(F.writeSequence)
     }

@@ -28,10 +28,10 @@ struct CheckpointSanity {
                     && row.usedBytes <= size && next.isMultiple(of: unit)
                     && (next == 0 || (next >= unit && next < size)) && later.isMultiple(of: unit)
                     && (later == 0 || (later > next && later < size)),
-                "nextCommitOffset", "CKP-8", "a slot inside segment \(row.segment)",
+                "nextCommitOffset", "CKP-10", "a slot inside segment \(row.segment)",
                 "\(next), \(later) of \(row.usedBytes)")
             try require(
-                rows.insert(row.segment).inserted, "segment", "CKP-8",
+                rows.insert(row.segment).inserted, "segment", "CKP-10",
                 "one row for each segment", "two for \(row.segment)")
         }
     }

@@ -51,6 +51,12 @@ public struct RecordReader: Sendable {
         do throws(FormatError) {
             let (prefix, seal) = try RecordPrefix.open(
                 bytes, at: location, unit: handle.header.alignmentUnit, key: handle.recordKey)
+            guard prefix.headerBytes == headerBytes else {
+                throw FormatError(
+                    .corrupt, structure: "recordPrefix", field: "headerBytes", clause: "REC-3",
+                    expected: "\(headerBytes), as the record was named",
+                    found: "\(prefix.headerBytes)")
+            }
             return (bytes, prefix, seal)
         } catch {
             throw .format(error, file: handle.fileName, offset: location.offset)

@@ -27,7 +27,7 @@ extension Recovery {
                 }
                 let key = header.blockKey(secret: superblock.secret)
                 var own: Set<JournalEntry> = []
-                let next = readBlocks(bytes, key: key, into: &own)
+                let next = readBlocks(bytes, of: name, key: key, into: &own)
                 facts.formUnion(own)
                 factsOfCopy[index] = own
                 journals.append(
@@ -55,8 +55,8 @@ extension Recovery {
 
     /// Reads blocks up to the first that does not open; returns its number. Blocks behind a bad one
     /// are facts too (JRN-6), so all are tried; the writer goes on behind the last.
-    private func readBlocks(
-        _ bytes: [UInt8], key: SealKey, into own: inout Set<JournalEntry>
+    private mutating func readBlocks(
+        _ bytes: [UInt8], of name: String, key: SealKey, into own: inout Set<JournalEntry>
     ) -> UInt64 {
         let size = Superblock.blockBytes
         var next: UInt64 = 1
@@ -67,13 +67,25 @@ extension Recovery {
                     block, blockIndex: UInt64(index), key: key)
             else { continue }
             own.formUnion(entries)
+            for case .namespaceOperation(let operation) in entries {
+                describe(operation, in: name, at: UInt64(index * size))
+            }
             next = UInt64(index) + 1
         }
         return next
     }
 
+    /// NSP-11: the first description of a namespace counts, and another one is damage.
+    mutating func describe(_ operation: NamespaceOperation, in file: String, at offset: UInt64) {
+        guard case .create(let description) = operation else { return }
+        let first = descriptions[description.id] ?? description
+        descriptions[description.id] = first
+        if first != description {
+            damage(file, offset, "NSP-11: namespace \(description.id) is described in two ways")
+        }
+    }
+
     private mutating func takeFacts() {
-        var creations: [NamespaceDescription] = []
         var drops: [NamespaceOperation] = []
         for fact in facts {
             switch fact {
@@ -84,7 +96,6 @@ extension Recovery {
                 graves[grave] = max(graves[grave] ?? 0, tombstone.commit)
                 journalCommit = max(journalCommit, tombstone.commit)
             case .namespaceOperation(.create(let description)):
-                creations.append(description)
                 // A namespace has the number of its commit, and no other may get it (NSP-7).
                 journalCommit = max(journalCommit, UInt64(description.id.raw))
             case .namespaceOperation(.drop(let id, let commit)):
@@ -93,7 +104,7 @@ extension Recovery {
             }
         }
         contents.namespaces =
-            creations.sorted { $0.id < $1.id }.map(NamespaceOperation.create) + drops
+            descriptions.values.sorted { $0.id < $1.id }.map(NamespaceOperation.create) + drops
     }
 
     /// Beside a running writer, the checkpoint may name segments that came after the listing.
@@ -249,7 +260,12 @@ extension Recovery {
                     }
                     continue
                 }
-                guard handle.header.useSequence == segment.useSequence else { continue }
+                guard handle.header.useSequence == segment.useSequence else {
+                    // Entries may still name what stands there: `mend` must not cut it off.
+                    let walked = chains[segment.segment]?.usedBytes ?? 0
+                    chains[segment.segment]?.usedBytes = max(walked, segment.usedBytes)
+                    continue
+                }
                 chains[segment.segment] = segment
             }
             start.snapshotBytes = header.fileBytes

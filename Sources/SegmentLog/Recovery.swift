@@ -41,6 +41,8 @@ struct Recovery {
     /// Segment files whose making was cut short; nothing acknowledged can be in them (L4).
     var leftovers: [(name: String, byteCount: UInt64)] = []
     var facts: Set<JournalEntry> = []
+    /// What was first said of each namespace.
+    var descriptions: [NamespaceID: NamespaceDescription] = [:]
     /// Copies of the journal that could not be used, or lack a fact.
     var badJournals: [Int] = []
     /// Members that an I/O error hides: not shown, and not given up.
@@ -209,8 +211,15 @@ struct Recovery {
                 let count = root?.recordIndex == 0 ? Int(root!.recordCount) : 1
                 let family = payloads[index..<min(index + count, payloads.count)]
                 var isWhole = root?.recordIndex == 0 && family.count == count
-                for member in family.dropFirst() where isWhole {
-                    isWhole = await verified(member) != nil
+                for (index, member) in family.dropFirst().enumerated() where isWhole {
+                    guard let root, let record = await verified(member),
+                        root.siblings[index].location == member.location,
+                        (try? root.requireSibling(record, seal: member.seal, index: index + 1))
+                            != nil
+                    else {
+                        isWhole = false
+                        break
+                    }
                 }
                 if !isWhole {
                     torn.formUnion(family.map(\.location))
@@ -234,12 +243,29 @@ struct Recovery {
 
     private mutating func isTorn(_ member: CommitMember) async -> Bool {
         do throws(LogError) {
-            let header = try await reader.header(
+            let (bytes, prefix, seal) = try await reader.header(
                 at: member.location, headerBytes: member.headerBytes)
-            return header.seal != member.seal
+            return !Self.isNamed(prefix, seal, by: member) || !Self.isRead(bytes, prefix)
         } catch {
             judge(error, member)
             return true
+        }
+    }
+
+    /// COM-5: whether the record at a member's place is the one that the commit names.
+    private static func isNamed(
+        _ prefix: RecordPrefix, _ seal: Digest128, by member: CommitMember
+    ) -> Bool {
+        seal == member.seal && prefix.kind == member.kind
+            && prefix.recordBytes == member.recordBytes
+    }
+
+    /// Whether what a tombstone or namespace record says is understood.
+    private static func isRead(_ bytes: [UInt8], _ prefix: RecordPrefix) -> Bool {
+        switch RecordKind(rawValue: prefix.kind) {
+        case .tombstone: (try? TombstoneRecord(decoding: bytes, prefix: prefix)) != nil
+        case .namespaceOperation: (try? NamespaceRecord(decoding: bytes, prefix: prefix)) != nil
+        default: true
         }
     }
 
@@ -247,7 +273,7 @@ struct Recovery {
         do throws(LogError) {
             let (record, seal) = try await reader.payload(
                 at: member.location, headerBytes: member.headerBytes)
-            guard seal == member.seal else { return nil }
+            guard Self.isNamed(record.prefix, seal, by: member) else { return nil }
             try await reader.verifyPayload(record)
             return record
         } catch {
@@ -304,23 +330,23 @@ struct Recovery {
         let file = StoreFiles.segment(member.location.segment)
         start.nextWriteSequence = max(start.nextWriteSequence, prefix.writeSequence.next)
         do throws(FormatError) {
-            guard seal == member.seal, prefix.kind == member.kind,
-                prefix.recordBytes == member.recordBytes
-            else {
+            guard Self.isNamed(prefix, seal, by: member) else {
                 throw FormatError(
                     .corrupt, structure: "recordPrefix", field: "seal", clause: "COM-5",
                     expected: "\(member.seal), as commit \(commit) names it", found: "\(seal)")
             }
             switch RecordKind(rawValue: prefix.kind) {
             case .payload:
+                let unit = segments[member.location.segment]?.header.alignmentUnit
                 let record = try PayloadRecord(
-                    decoding: bytes, prefix: prefix, unit: superblock.alignmentUnit)
+                    decoding: bytes, prefix: prefix, unit: unit ?? superblock.alignmentUnit)
                 replay(record, seal: seal, commit: commit)
             case .tombstone:
                 let record = try TombstoneRecord(decoding: bytes, prefix: prefix)
                 contents.steps += record.tombstones.map(ReplayStep.tombstone)
             case .namespaceOperation:
                 let record = try NamespaceRecord(decoding: bytes, prefix: prefix)
+                describe(record.operation, in: file, at: member.location.offset)
                 contents.steps.append(.namespace(record.operation))
             case .annotation, .object: break  // Kept and skipped in version 0.
             case .commit, nil:

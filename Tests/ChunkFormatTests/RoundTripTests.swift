@@ -153,7 +153,7 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         let segments = (0..<Int(seed)).map { index in
             CheckpointSegment(
-                segment: SegmentID(UInt32(index)), useSequence: generator.next(),
+                segment: SegmentID(UInt32(index)), useSequence: Samples.counter(&generator),
                 nextCommitOffset: generator.next(),
                 laterCommitOffset: generator.next(), usedBytes: generator.next())
         }

@@ -79,7 +79,7 @@ struct CheckerTests {
         history.map { operation in
             var operation = operation
             operation.called += ticks
-            operation.returned += ticks
+            operation.returned = operation.returned.map { $0 + ticks }
             return operation
         }
     }

@@ -7,21 +7,26 @@
 // returns, only the states in which it has taken effect, with the answer it gave, survive. No
 // survivor: not linearizable. Few operations are under way at once, so the states are few.
 
-/// One finished operation on one key.
+/// One operation on one key.
 struct Recorded {
     enum Kind: Equatable {
         case lookup
+        case contains
         case insert(UInt64)
         case upsert(UInt64)
         case remove
+        /// A removal that does not say what was there.
+        case erase
     }
 
     var kind: Kind
-    /// The value seen, or the old value; 0 for none. For an insert, 1 for success and 0 for not.
-    var answer: UInt64
+    /// The value seen, or the old value; 0 for none. For an insert, 1 for success and 0 for not;
+    /// for a contains, 1 for there. `nil`: nobody was told, so that any answer is right.
+    var answer: UInt64?
     /// Ticks of one clock: all distinct.
     var called: Int
-    var returned: Int
+    /// `nil`: it failed. It may have taken effect, may still, at any time, or never will.
+    var returned: Int?
 }
 
 enum Linearizability {
@@ -34,17 +39,15 @@ enum Linearizability {
 
     /// The state after `operation` takes effect on `value`; nil if its answer contradicts.
     private static func apply(_ operation: Recorded, to value: UInt64) -> UInt64? {
-        switch operation.kind {
-        case .lookup:
-            return operation.answer == value ? value : nil
-        case .insert(let new):
-            if operation.answer == 1 { return value == 0 ? new : nil }
-            return value != 0 ? value : nil
-        case .upsert(let new):
-            return operation.answer == value ? new : nil
-        case .remove:
-            return operation.answer == value ? 0 : nil
-        }
+        let (right, result): (UInt64, UInt64) =
+            switch operation.kind {
+            case .lookup: (value, value)
+            case .contains: (value == 0 ? 0 : 1, value)
+            case .insert(let new): value == 0 ? (1, new) : (0, value)
+            case .upsert(let new): (value, new)
+            case .remove, .erase: (value, 0)
+            }
+        return operation.answer == nil || operation.answer == right ? result : nil
     }
 
     /// The operations that are under way, each in a lane of its own.
@@ -59,12 +62,14 @@ enum Linearizability {
         }
 
         /// Lets every operation that would change nothing take effect at once. Nothing is lost:
-        /// whatever follows in some order with the operation later follows in this one too.
+        /// whatever follows in some order with the operation later follows in this one too. One
+        /// without an answer may change something later, and waits.
         func settle(_ state: State) -> State {
             var state = state
             for (lane, operation) in lanes.enumerated() {
                 let bit: UInt64 = 1 << UInt64(lane)
-                guard let operation, state.done & bit == 0 else { continue }
+                guard let operation, operation.answer != nil, state.done & bit == 0
+                else { continue }
                 if apply(operation, to: state.value) == state.value { state.done |= bit }
             }
             return state
@@ -77,7 +82,7 @@ enum Linearizability {
         events.reserveCapacity(history.count * 2)
         for (number, operation) in history.enumerated() {
             events.append((operation.called, number, true))
-            events.append((operation.returned, number, false))
+            if let returned = operation.returned { events.append((returned, number, false)) }
         }
         events.sort { $0.tick < $1.tick }
         var underWay = UnderWay()

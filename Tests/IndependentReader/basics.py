@@ -1,6 +1,7 @@
 """Errors, seals, digests, fixed tables and streams. Written from format-spec/*.md alone."""
 
 import contextlib
+import functools
 import hashlib
 import hmac
 import struct
@@ -75,8 +76,13 @@ def be64(*numbers):
     return struct.pack(">%dQ" % len(numbers), *numbers)
 
 
-def digest(data):  # FMT-9
+@functools.lru_cache(maxsize=4096)  # images that differ in a byte share nearly all blocks
+def digest_of(data):
     return xxhash.xxh3_128(data, seed=0).digest() if xxhash else xxh3_128(data)
+
+
+def digest(data):  # FMT-9
+    return digest_of(bytes(data))
 
 
 def digest_agrees(data, slot):

@@ -25,14 +25,7 @@ class Chains:
         row = self.store.rows.get(seg["segment"])
         if row is None or row["useSequence"] != seg["useSequence"]:  # CKP-8
             return seg["firstCommitOffset"], seg["secondCommitOffset"]
-        at, later = row["nextCommitOffset"], row["laterCommitOffset"]
-        unit, end = seg["alignmentUnit"], seg["segmentBytes"]
-        for slot in (at, later):
-            if slot and (slot % unit or not unit <= slot <= end - unit):
-                what = f"row of segment {seg['segment']}: slot {slot} is no unit of the use"
-                self.store.damage.append(FormatError("checkpoint", 4096, "CKP-8", what))
-                return seg["firstCommitOffset"], seg["secondCommitOffset"]
-        return at, later
+        return row["nextCommitOffset"], row["laterCommitOffset"]
 
     def walk(self, seg):
         """RCV-7: at a slot that does not open the later one is tried; neither: the end."""

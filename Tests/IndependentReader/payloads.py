@@ -1,6 +1,6 @@
 """Payload records, their extents and their metadata part (05-payload.md)."""
 
-from basics import Stream, binding_digest, decode, digest_agrees, need, padded, standing
+from basics import FormatError, Stream, binding_digest, decode, digest_agrees, need, padded, standing
 from records import kind_is, open_record, pad, place
 from structures import WIDTH
 
@@ -116,8 +116,12 @@ def payload(region, seg, offset, trace=None, check_metadata=True):
             "agreement",
             f["metadataDigest"].hex(),
         )
-    with standing(at_meta):
-        f["metadata"] = metadata(part, trace, at_meta) if part else None
+    f["metadata"] = f["metadataError"] = None
+    try:
+        with standing(at_meta):
+            f["metadata"] = metadata(part, trace, at_meta) if part else None
+    except FormatError as error:  # the part is refused (MET-1), not the record
+        f["metadataError"] = error
     pad(region, end, trace)
     f["prefix"] = p
     return f

@@ -1,4 +1,4 @@
-"""Reads a ChunkDB store by format-spec alone. `reader.py store DIR [--json]`, `goldens DIR`."""
+"""Reads ChunkDB stores by format-spec alone: `store DIR [--json]`, `goldens DIR`, `images`."""
 
 import json
 import os
@@ -122,13 +122,17 @@ def main(arguments):
             from goldens import run_goldens
 
             return run_goldens(arguments[1])
+        if arguments == ["images"]:
+            from images import run_images
+
+            return run_images()
     except StoreRefused as error:
         print("refused:", error, file=sys.stderr)
         return 2
     except FormatError as error:
         print("damage:", error, file=sys.stderr)
         return 1
-    print("usage: reader.py store DIR [--json] | reader.py goldens DIR", file=sys.stderr)
+    print("usage: reader.py store DIR [--json] | goldens DIR | images", file=sys.stderr)
     return 64
 
 

@@ -30,6 +30,8 @@ class Store:
         self.sb = self.mark = self.checkpoint = self.heat = None
         self.entries, self.rows, self.facts = [], {}, []
         self.segments, self.commits, self.journals = {}, [], []
+        self.variants, self.lost = [], []  # lost: entries whose record does not open (CKP-11)
+        self.damaged_records = set()  # members of proven commits (RCV-13): segment, offset
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -163,7 +165,6 @@ class Store:
         names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
         if not os.path.isdir(folder):
             self.bad(FormatError("segments", 0, "DIR-2", "the folder is missing"), "segments")
-        uses = {}
         for name in names:
             file = f"segments/{name}"
             if not (name.isascii() and name.isdigit() and name == f"{int(name):08d}"):
@@ -177,8 +178,6 @@ class Store:
                     continue
                 f = segment_header(data[:4096], number, self.sb)
                 f["file"] = file
-                twin = uses.setdefault(f["useSequence"], number)
-                need(twin == number, "segmentHeader", "useSequence", "SEG-7", "its own", twin)
                 self.segments[number] = f
             except FormatError as error:
                 self.bad(error, file)
@@ -191,6 +190,7 @@ class Store:
         try:
             f = checkpoint_header(self.read(name, 0, 4096), self.sb)
             rows, entries = self.checkpoint_table(name, f)
+            self.checkpoint_sanity(rows, entries)
         except FormatError as error:  # CKP-7: ignored as a whole, and said so
             self.bad(error, name)
             return
@@ -215,6 +215,23 @@ class Store:
             data += piece
         with standing(4096):
             return checkpoint_rows(bytes(data), f["segmentCount"], f["entryCount"])
+
+    def checkpoint_sanity(self, rows, entries):
+        """CKP-6, CKP-10: what the rows say fits the segments and the journals."""
+        unit, seen = self.sb["alignmentUnit"], set()
+        known = {f["namespace"] for k, f in self.facts if k == "namespace" and f["operation"] == 1}
+        for r in rows:
+            seg = self.segments.get(r["segment"])
+            size = seg["segmentBytes"] if seg else 1 << 32
+            used, at, later = r["usedBytes"], r["nextCommitOffset"], r["laterCommitOffset"]
+            ok = used % unit == at % unit == later % unit == 0 and unit <= used <= size
+            ok = ok and (at == 0 or unit <= at < size) and (later == 0 or at < later < size)
+            need(ok, "checkpointSegment", "usedBytes", "CKP-10", "units of the segment", used)
+            need(r["segment"] not in seen, "checkpointSegment", "segment", "CKP-10", "one", "two")
+            seen.add(r["segment"])
+        for e in entries:
+            n = e["namespace"]
+            need(n in known, "checkpointEntry", "namespace", "CKP-6", "one a journal knows", n)
 
     def read_heat(self):
         if not os.path.exists(self.path("heat")):

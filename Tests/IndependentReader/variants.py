@@ -55,6 +55,10 @@ def check_payload(store, records):
     return bad
 
 
+def is_plane(row):
+    return row["kind"] in (1, 2) and row["codec"] == 0
+
+
 def check_planes(op, records):
     """PAY-7, EXT-7, PAY-11: by the binding of the namespace; variantBytes adds up."""
     for seg, offset, f in records:
@@ -63,6 +67,12 @@ def check_planes(op, records):
         except FormatError as error:
             raise error.place(seg["file"], offset)
     seg, offset, f = records[0]
+    layers = [row["layer"] for _, _, r in records for row in r["extents"] if is_plane(row)]
+    want = [n for n in range(len(op["layers"])) for _ in (1, 2)]
+    try:
+        need(sorted(layers) == want, "payloadHeader", "extents", "PAY-7", "all planes", layers)
+    except FormatError as error:
+        raise error.place(seg["file"], offset)
     stored = sum(row["storedBytes"] for r in records for row in r[2]["extents"])
     try:
         need(stored == f["variantBytes"], "payloadHeader", "variantBytes", "PAY-9", stored, "other")
@@ -71,9 +81,8 @@ def check_planes(op, records):
 
 
 class Variant:
-    def __init__(self, records, commit):
-        self.records, self.commit, self.damage = records, commit, []
-        self.name = name_of(records[0][2])
+    def __init__(self, name, records, commit, damage=()):
+        self.name, self.records, self.commit, self.damage = name, records, commit, list(damage)
 
 
 class Replay:
@@ -97,7 +106,9 @@ class Replay:
             self.commit(c)
         self.hide()
         self.check()
-        store.variants = [self.live[n] for n in sorted(self.live)]  # IDY-5
+        living = [self.live[n] for n in sorted(self.live)]  # IDY-5
+        store.variants = [v for v in living if v.records]
+        store.lost = [v for v in living if not v.records]  # CKP-11
         store.created, store.dropped, store.tombs = self.created, self.dropped, self.tombs
 
     def fact(self, kind, fact):
@@ -112,7 +123,7 @@ class Replay:
             if not same:  # a number is given once (06)
                 what = f"namespace {fact['namespace']} is described in two ways"
                 file = fact.get("from", "segments")
-                self.store.damage.append(FormatError(file, 0, "NSP-6", what))
+                self.store.damage.append(FormatError(file, 0, "NSP-11", what))
 
     def from_checkpoint(self):
         for i, e in enumerate(self.store.entries):
@@ -124,18 +135,19 @@ class Replay:
             try:
                 seg, region = read_region(self.store, e["segment"], offset, size)
                 f = decode_payload(seg, region, offset)
-                right = name_of(f) == name_of(e) and f["recordIndex"] == 0
-                if not right:  # 09: a wrong entry costs a read
-                    at = 4096 + 48 * len(self.store.rows) + 72 * i
-                    self.store.note("checkpoint", at, "PAY-7", "the entry's record is another's")
-                    continue
+                try:
+                    right = name_of(f) == name_of(e) and f["recordIndex"] == 0
+                    need(right, "payloadHeader", "chunkKey", "PAY-7", "the entry's", "another")
+                except FormatError as error:
+                    raise error.place(seg["file"], offset)
                 self.live[name_of(e)] = self.load(seg, offset, f, None)
-            except FormatError as error:
-                self.store.bad(error, f"segments/{e['segment']:08d}", offset)
+            except FormatError as error:  # CKP-11
+                error.place(f"segments/{e['segment']:08d}", offset)
+                self.live[name_of(e)] = Variant(name_of(e), [], None, [error])
 
     def load(self, seg, offset, first, commit):
         """All records of a variant; a sibling that does not open damages the whole of it."""
-        v = Variant([(seg, offset, first)], commit)
+        v = Variant(name_of(first), [(seg, offset, first)], commit)
         for i, row in enumerate(first["siblings"]):
             try:
                 v.records.append(sibling(self.store, first, row, i + 1))
@@ -166,12 +178,13 @@ class Replay:
                 try:
                     f = decode_payload(seg, region, m["offset"])
                     if f["recordIndex"] == 0:  # PAY-8; the others hang on its sibling rows
-                        self.put(seg, m["offset"], f, c["commit"], proven)
+                        self.put(seg, m["offset"], f, c, proven)
                 except FormatError as error:
                     self.failed(error, proven, m)
 
     def failed(self, error, proven, m):
         if proven:  # RCV-13
+            self.store.damaged_records.add((m["segment"], m["offset"]))
             self.store.bad(error, f"segments/{m['segment']:08d}", m["offset"])
         else:  # RCV-11
             error.place(f"segments/{m['segment']:08d}", m["offset"])
@@ -180,26 +193,46 @@ class Replay:
 
     def removal(self, kind, region, c):
         if kind == 2:
-            for row in tombstones(region):
-                self.fact("tombstone", row)
+            for row in tombstones(region):  # TMB-3: the commit that names the record counts
+                self.fact("tombstone", {**row, "commit": c["commit"]})
         elif kind == 4:
             self.fact("namespace", namespace_record(region))
 
-    def put(self, seg, offset, f, commit, proven):
+    def follow(self, c, place, first):
+        """COM-10: the commit names record 0 and, right behind it, each sibling."""
+        named = [(m["segment"], m["offset"]) for m in c["members"] if m["kind"] == 1]
+        named = [n for n in named if self.abandoned.get(n, 0) < c["commit"]]
+        at = named.index(place) + 1
+        rows = [(row["segment"], row["offset"]) for row in first["siblings"]]
+        ok = named[at : at + len(rows)] == rows
+        try:
+            need(ok, "commitMember", "offset", "COM-10", "record 0, then its siblings", "other")
+        except FormatError as error:
+            return [error.place(f"segments/{place[0]:08d}", place[1])]
+        return []
+
+    def put(self, seg, offset, f, c, proven):
+        commit = c["commit"]
         v = self.load(seg, offset, f, commit)
         if not proven:  # RCV-10: in full, or the whole variant is dropped
-            bad = v.damage or check_payload(self.store, v.records)
+            bad = self.follow(c, (seg["segment"], offset), f)
+            bad = bad or v.damage or check_payload(self.store, v.records)
             if bad:
                 bad[0].what += " (commit not proven: variant dropped, RCV-11)"
                 self.store.notes.append(bad[0])
+                return
+        old = self.live.get(v.name)
+        if old is not None:  # the first stays, unless something removed it in between
+            since = self.store.base if old.commit is None else old.commit
+            if not self.hidden(v.name, since):
                 return
         if not self.hidden(v.name, commit):  # RCV-14
             self.live[v.name] = v
 
     def hidden(self, name, commit):
-        """TMB-3, NSP-6: a fact of a later commit hides it."""
+        """TMB-3: a fact of a later commit hides it; a drop hides all, for good (NSP-6)."""
         ns, key, variant = name
-        if self.dropped.get(ns, 0) > commit:
+        if ns in self.dropped:
             return True
         return any(
             t["namespace"] == ns
@@ -219,11 +252,16 @@ class Replay:
         """Every live variant in full; damage stays with the variant and is reported."""
         for name in sorted(self.live):
             v = self.live[name]
+            if not v.records:
+                self.store.damage += v.damage
+                continue
             seg, offset, first = v.records[0]
             if v.name[0] not in self.created:  # NSP-10
                 why = f"namespace {v.name[0]} has no description"
                 v.damage.append(FormatError(seg["file"], offset + 64, "NSP-10", why))
             elif not v.damage:
+                if first["metadataError"]:
+                    v.damage.append(first["metadataError"].place(seg["file"], offset))
                 try:
                     check_planes(self.created[v.name[0]], v.records)
                 except FormatError as error:

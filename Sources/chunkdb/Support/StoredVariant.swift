@@ -37,7 +37,7 @@ extension StoreView {
             entry: entry, namespaceName: listing.name(of: entry.namespace))
         guard
             let root = await record(
-                at: entry.location, headerBytes: entry.headerBytes, seal: nil, of: &stored)
+                at: entry.location, headerBytes: entry.headerBytes, of: &stored)
         else { return stored }
         do throws(LogError) {
             try require(root, root.recordIndex == 0, "recordIndex", "PAY-5", "0")
@@ -45,10 +45,17 @@ extension StoreView {
             stored.note(error, at: entry.location)
             return stored
         }
-        for sibling in root.siblings {
+        do throws(LogError) {
+            try require(
+                root, listing.namespace(entry.namespace) != nil, "namespace", "NSP-10",
+                "a namespace that something describes")
+        } catch {
+            stored.note(error, at: entry.location)
+        }
+        for (index, sibling) in root.siblings.enumerated() {
             _ = await record(
-                at: sibling.location, headerBytes: sibling.headerBytes, seal: sibling.seal,
-                of: &stored)
+                at: sibling.location, headerBytes: sibling.headerBytes, of: &stored,
+                as: index + 1, of: root)
         }
         do throws(FormatError) {
             stored.metadata = try ChunkMetadata(decoding: root.metadata)
@@ -63,13 +70,16 @@ extension StoreView {
     }
 
     private func record(
-        at location: RecordLocation, headerBytes: UInt32, seal: Digest128?,
-        of stored: inout StoredVariant
+        at location: RecordLocation, headerBytes: UInt32, of stored: inout StoredVariant,
+        as index: Int = 0, of root: PayloadRecord? = nil
     ) async -> PayloadRecord? {
         do throws(LogError) {
             let (record, found) = try await reader.payload(at: location, headerBytes: headerBytes)
-            if let seal {
-                try require(record, found == seal, "seal", "SIB-1", "\(seal), as record 0 says")
+            do throws(FormatError) {
+                try root?.requireSibling(record, seal: found, index: index)
+            } catch {
+                throw .format(
+                    error, file: StoreFiles.segment(location.segment), offset: location.offset)
             }
             try requireIdentity(record, stored.entry)
             stored.records.append(.init(header: record, seal: found))
@@ -100,16 +110,32 @@ extension StoreView {
     private func requireAllPlanes(_ stored: inout StoredVariant, _ root: PayloadRecord) {
         guard let binding = listing.namespace(root.namespace)?.binding else { return }
         let found = stored.records.flatMap(\.header.extents)
-            .filter { $0.kind == .keys || $0.kind == .values }
-            .map { Plane(layer: Int($0.layer), kind: $0.kind, rawBytes: $0.rawBytes) }
+            .filter { ($0.kind == .keys || $0.kind == .values) && $0.codec == 0 }
+            .map {
+                Plane(
+                    layer: Int($0.layer), kind: $0.kind, rawBytes: $0.rawBytes,
+                    tokenCount: $0.tokenCount)
+            }
         let expected = binding.layers.indices.flatMap { layer in
             [ExtentKind.keys, .values].map { kind in
                 Plane(
                     layer: layer, kind: kind,
-                    rawBytes: UInt64(binding.rowBytes(layer: layer)) * UInt64(root.tokenCount))
+                    rawBytes: UInt64(binding.rowBytes(layer: layer)) * UInt64(root.tokenCount),
+                    tokenCount: root.tokenCount)
             }
         }
         do throws(LogError) {
+            for record in stored.records.map(\.header) {
+                let first = Int(record.layerFirst)
+                let range = first..<first + Int(record.layerCount)
+                let layers = Set(record.extents.filter { $0.codec == 0 }.map { Int($0.layer) })
+                try require(
+                    record, layers == Set(range), "layerCount", "PAY-7", "the layers it holds")
+            }
+            let storedBytes = stored.records.flatMap(\.header.extents)
+                .reduce(UInt64(0)) { $0 &+ $1.storedBytes }
+            try require(
+                root, storedBytes == root.variantBytes, "variantBytes", "PAY-9", "\(storedBytes)")
             try require(
                 root, found == expected, "extents", "PAY-7",
                 "K and V of layers 0 to \(binding.layerCount - 1), \(root.tokenCount) rows each")
@@ -122,6 +148,7 @@ extension StoreView {
         let layer: Int
         let kind: ExtentKind
         let rawBytes: UInt64
+        let tokenCount: UInt32
     }
 
     private func require(

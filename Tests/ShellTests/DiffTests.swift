@@ -1,0 +1,182 @@
+// DIFF: both readers on stores that something happened to. They must agree on whether the store
+// opens, what lives in it, every living byte, and which records are damaged.
+//
+// CHUNKDB_DIFF_IMAGES says how many images, CHUNKDB_DIFF_FIRST from which on. CHUNKDB_DIFF_IMAGE
+// plays one again, as a failure prints it, and keeps its directory.
+
+import ChunkDB
+import ChunkFormat
+import Foundation
+import KVModel
+import Primitives
+import Testing
+
+@testable import chunkdb
+
+@Suite(
+    "DIFF: mutated images",
+    .enabled(if: IndependentReader.isPossible, "no python3 on this machine"))
+struct DiffTests {
+    static let environment = ProcessInfo.processInfo.environment
+    static let imageCount = environment["CHUNKDB_DIFF_IMAGES"].flatMap(UInt64.init) ?? 500
+    static let firstImage = environment["CHUNKDB_DIFF_FIRST"].flatMap(UInt64.init) ?? 0
+    static let batchCount: UInt64 = 25
+
+    /// The golden store; a closed one, and the same without its checkpoint; one with a checkpoint
+    /// in the middle that its process left open, and the same with an end that nothing proves.
+    static func bases(in place: Place) throws -> [DiffBase] {
+        let golden = House.path("format-spec/golden/v0/small-store")
+        try place.makeStore()
+        var bases = [
+            try DiffBase("golden", directory: golden),
+            try DiffBase("closed", directory: place.store),
+        ]
+        try FileManager.default.removeItem(atPath: place.store + "/checkpoint")
+        bases.append(try DiffBase("walked", directory: place.store))
+        let busy = try busyStore(place.path + "/busy")
+        var unproven = busy.image
+        unproven.put(
+            [UInt8](repeating: 0, count: 8_192), "superblock", at: Int(Superblock.markOffset))
+        unproven.files["checkpoint"] = nil
+        try unproven.write(to: place.path + "/unproven")
+        return bases + [busy, try DiffBase("unproven", directory: place.path + "/unproven")]
+    }
+
+    private static func busyStore(_ path: String) throws -> DiffBase {
+        let db = try ChunkDB.openAndWait(at: path, options: storeOptions())
+        defer { db.wait { await db.close() } }
+        try db.wait { () async throws in
+            let acme = try await db.namespace("acme", model: binding("tiny", layers: 2))
+            for owner in 1...4 as ClosedRange<UInt32> { try await put(owner, in: acme) }
+            try await acme.remove(acme.key(tokens: tokens(1)))
+            try await put(1, in: acme)
+            let gone = try await db.namespace("gone", model: binding("tiny", layers: 1))
+            try await put(7, in: gone)
+            try await db.checkpoint()
+            try await put(
+                2, in: acme,
+                context: PrefixContext(prefix: [acme.key(tokens: tokens(1))], basePosition: 16))
+            try await acme.remove(acme.key(tokens: tokens(3)), variant: .standalone)
+            try await put(3, in: acme)
+            try await acme.remove(acme.key(tokens: tokens(4)))
+            try await db.drop(gone)
+            let wide = try await db.namespace("wide", model: binding("eight", layers: 8))
+            try await put(5, in: wide)
+        }
+        return try DiffBase("busy", directory: path)
+    }
+
+    @Test(
+        "FMT-10 RCV-13 CKP-10 CKP-11 NSP-10 NSP-11 two readers agree on what is left of a store"
+    )
+    func images() throws {
+        let place = try Place()
+        let bases = try Self.bases(in: place)
+        let readers = try DiffReaders()
+        defer { readers.end() }
+        let only = Self.environment["CHUNKDB_DIFF_IMAGE"].flatMap(UInt64.init)
+        var counts: [String: Int] = [:]
+        var failures = 0
+        var next = only ?? Self.firstImage
+        let end = only.map { $0 + 1 } ?? Self.firstImage + Self.imageCount
+        while next < end, failures < 30 {
+            let seeds = next..<min(next + Self.batchCount, end)
+            next = seeds.upperBound
+            let batch = try seeds.map { seed in
+                let base = bases[Int(seed % UInt64(bases.count))]
+                let mutation = DiffMutation(base, seed: seed)
+                let path = place.path + "/image-\(seed)"
+                try mutation.image.write(to: path)
+                return (seed: seed, base: base, mutation: mutation, path: path)
+            }
+            readers.ask(batch.map(\.path))
+            for (seed, base, mutation, path) in batch {
+                let ours = readers.ours(path, mutation.image)
+                let theirs = try readers.theirs()
+                if let difference = ours.difference(from: theirs) {
+                    failures += 1
+                    Issue.record(
+                        "CHUNKDB_DIFF_IMAGE=\(seed) \(base.name) \(mutation.story): \(difference)")
+                }
+                // The engine changes what it opens, so it comes last.
+                if seed % 4 == 0, let engine = try engineDifference(readers, path, ours) {
+                    failures += 1
+                    Issue.record(
+                        "CHUNKDB_DIFF_IMAGE=\(seed) \(base.name) \(mutation.story): \(engine)")
+                }
+                for kind in ours.kinds { counts[kind, default: 0] += 1 }
+                if only == nil { try FileManager.default.removeItem(atPath: path) }
+            }
+        }
+        guard only == nil else {
+            print("kept: \(place.path)")
+            return
+        }
+        // No suite is vacuous: every outcome occurs.
+        for kind in ["refused", "all there", "damaged", "missing", "damaged member"] {
+            #expect(counts[kind, default: 0] > Int(Self.imageCount) / 100, "\(kind): \(counts)")
+        }
+    }
+}
+
+/// What the engine serves of an image that the shell has read, against what the shell says.
+private func engineDifference(_ readers: DiffReaders, _ path: String, _ ours: DiffVerdict) throws
+    -> String?
+{
+    guard let engine = try readers.engine(path) else {
+        // It writes to no store of another unit than version 0's.
+        return ours.refused == nil && ours.unit == 4_096 ? "the engine refuses: \(ours)" : nil
+    }
+    return ours.served.difference(from: engine).map { "shell and engine: \($0)" }
+}
+
+/// What one reader says of one image.
+struct DiffVerdict {
+    var refused: String?
+    /// By name: the digest of the stored bytes, or "damaged".
+    var living: [String: String] = [:]
+    /// Members of proven commits that do not open: segment and offset.
+    var damagedRecords: [String] = []
+    /// Numbers of the namespaces that are known.
+    var described: Set<String> = []
+    var unit = 4_096
+    /// For people.
+    var words: [String] = []
+
+    /// Without what stands in namespaces that nobody describes.
+    var served: DiffVerdict {
+        var verdict = self
+        verdict.living = living.filter { entry in
+            described.contains(String(entry.key.prefix { $0 != "/" }))
+        }
+        verdict.damagedRecords = []
+        return verdict
+    }
+
+    func difference(from other: DiffVerdict) -> String? {
+        let why =
+            "\n  ours: \(refused ?? "") \(words)\n  theirs: \(other.refused ?? "") "
+            + "\(other.words)"
+        if (refused == nil) != (other.refused == nil) { return "one refuses: \(why)" }
+        if living != other.living {
+            let names = Set(living.keys).union(other.living.keys).sorted()
+            let lines = names.filter { living[$0] != other.living[$0] }.map {
+                "\($0): ours \(living[$0] ?? "none"), theirs \(other.living[$0] ?? "none")"
+            }
+            return "\(lines) \(why)"
+        }
+        if damagedRecords != other.damagedRecords {
+            return "damaged: ours \(damagedRecords), theirs \(other.damagedRecords) \(why)"
+        }
+        return nil
+    }
+
+    var kinds: [String] {
+        if refused != nil { return ["refused"] }
+        var kinds: [String] = []
+        if living.values.contains("damaged") { kinds.append("damaged") }
+        if !damagedRecords.isEmpty { kinds.append("damaged member") }
+        if kinds.isEmpty { kinds.append(words.isEmpty ? "all there" : "missing") }
+        return kinds
+    }
+}
