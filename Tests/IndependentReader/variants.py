@@ -157,6 +157,7 @@ class Replay:
 
     def commit(self, c):
         proven = c["commit"] <= self.store.proven
+        whole = proven or self.batch_is_whole(c)
         opened = []
         for m in c["members"]:
             if (m["segment"], m["offset"]) in self.abandoned:
@@ -174,13 +175,30 @@ class Replay:
             except FormatError as error:
                 self.failed(error.place(seg["file"], m["offset"]), proven, m)
         for m, seg, region, p in opened:
-            if p["kind"] == 1:
+            if p["kind"] == 1 and (whole or not m["flags"] & 2):
                 try:
                     f = decode_payload(seg, region, m["offset"])
                     if f["recordIndex"] == 0:  # PAY-8; the others hang on its sibling rows
                         self.put(seg, m["offset"], f, c, proven)
                 except FormatError as error:
                     self.failed(error, proven, m)
+
+    def batch_is_whole(self, c):
+        """COM-15, RCV-11: the batched members of a commit that is not proven, all or none."""
+        for m in c["members"]:
+            place = (m["segment"], m["offset"])
+            if not m["flags"] & 2 or self.abandoned.get(place, 0) >= c["commit"]:
+                continue
+            try:
+                seg, region, _ = member_record(self.store, m)
+                f = decode_payload(seg, region, m["offset"])
+                if f["recordIndex"] == 0:
+                    v = self.load(seg, m["offset"], f, c["commit"])
+                    if self.follow(c, place, f) or v.damage or check_payload(self.store, v.records):
+                        return False
+            except FormatError:
+                return False
+        return True
 
     def failed(self, error, proven, m):
         if proven:  # RCV-13
