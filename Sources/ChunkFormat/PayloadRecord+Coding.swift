@@ -113,6 +113,9 @@ extension PayloadRecord {
             F.siblingCount, "PAY-5",
             expected: "in record 0 a row for each other record of the variant, else none")
         try reader.require(
+            (metadataBytes > 0) == (reader.u16(F.recordIndex) == 0), F.metadataBytes, "PAY-8",
+            expected: "a metadata part in record 0, and in no other")
+        try reader.require(
             Int(reader.u16(F.layerFirst)) + Int(reader.u16(F.layerCount)) <= Self.layerCountMax,
             F.layerCount, "PAY-12", expected: "layers below \(Self.layerCountMax)")
         try reader.require(

@@ -165,7 +165,8 @@ struct DiffVerdict {
             }
             return "\(lines) \(why)"
         }
-        if damagedRecords != other.damagedRecords {
+        // Two members may name one record, which is then told twice.
+        if Set(damagedRecords) != Set(other.damagedRecords) {
             return "damaged: ours \(damagedRecords), theirs \(other.damagedRecords) \(why)"
         }
         return nil
