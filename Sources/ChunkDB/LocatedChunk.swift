@@ -118,6 +118,10 @@ extension Namespace {
         try require(
             root, entry, metadata.tokens.count == tokenCount, "tokenCount",
             "\(metadata.tokens.count), as the metadata has it (MET-4)")
+        let planeBytes = binding.payloadBytes(tokenCount: tokenCount)
+        try require(
+            root, entry, root.record.variantBytes == planeBytes, "variantBytes",
+            "\(planeBytes), as the model has it (PAY-9)")
         return LocatedChunk(
             entry: entry, tokenCount: tokenCount, basePosition: Int(root.record.basePosition),
             metadata: metadata, extents: extents)

@@ -94,14 +94,18 @@ struct AsyncLock {
     private var isHeld = false
     private var waiters: [CheckedContinuation<Void, Never>] = []
 
-    /// Whether the caller has it now; otherwise it must suspend in `wait`.
-    mutating func tryAcquire() -> Bool {
-        if isHeld { return false }
-        isHeld = true
-        return true
+    /// Resumes the waiter once it has the lock. To be called where the waiter's continuation is
+    /// made: every `await` may be a step of its own, also of an actor's own function, so a lock that
+    /// was asked about before the `await` may be free, and its last holder gone, when the waiter
+    /// gets in line.
+    mutating func acquire(_ waiter: CheckedContinuation<Void, Never>) {
+        if isHeld {
+            waiters.append(waiter)
+        } else {
+            isHeld = true
+            waiter.resume()
+        }
     }
-
-    mutating func enqueue(_ waiter: CheckedContinuation<Void, Never>) { waiters.append(waiter) }
 
     mutating func release() {
         if waiters.isEmpty {

@@ -253,7 +253,7 @@ struct Recovery {
     }
 
     /// COM-5: whether the record at a member's place is the one that the commit names.
-    private static func isNamed(
+    static func isNamed(
         _ prefix: RecordPrefix, _ seal: Digest128, by member: CommitMember
     ) -> Bool {
         seal == member.seal && prefix.kind == member.kind
@@ -289,95 +289,6 @@ struct Recovery {
         damage(
             StoreFiles.segment(member.location.segment), member.location.offset,
             "RCV-10: \(error)")
-    }
-
-    // MARK: 7. Replay
-
-    private mutating func replay(_ accepted: [CommitRecord], torn: Set<RecordLocation>)
-        async throws(LogError)
-    {
-        var abandoned = torn
-        for commit in accepted {
-            for member in commit.members where member.isAbandoned {
-                abandoned.insert(member.location)
-            }
-        }
-        for (index, commit) in accepted.enumerated() {
-            progress?(.init(.replay, completed: UInt64(index), total: UInt64(accepted.count)))
-            // Removals first, wherever they stand: they hide earlier commits only (COM-12).
-            let isPut = { (member: CommitMember) in member.kind == RecordKind.payload.rawValue }
-            for member in commit.members.filter({ !isPut($0) }) + commit.members.filter(isPut) {
-                if member.isAbandoned || abandoned.contains(member.location) { continue }
-                do throws(LogError) {
-                    try await replay(member, commit: commit.commit)
-                } catch {
-                    // A required record of a kind we do not know: this code must not go on (REC-7).
-                    if case .format(let cause, _, _) = error, cause.code == .newerVersion {
-                        throw error
-                    }
-                    damage(
-                        StoreFiles.segment(member.location.segment), member.location.offset,
-                        "\(error)")
-                }
-            }
-        }
-        contents.report.replayedCommitCount = accepted.count
-    }
-
-    private mutating func replay(_ member: CommitMember, commit: UInt64) async throws(LogError) {
-        let (bytes, prefix, seal) = try await reader.header(
-            at: member.location, headerBytes: member.headerBytes)
-        let file = StoreFiles.segment(member.location.segment)
-        start.nextWriteSequence = max(start.nextWriteSequence, prefix.writeSequence.next)
-        do throws(FormatError) {
-            guard Self.isNamed(prefix, seal, by: member) else {
-                throw FormatError(
-                    .corrupt, structure: "recordPrefix", field: "seal", clause: "COM-5",
-                    expected: "\(member.seal), as commit \(commit) names it", found: "\(seal)")
-            }
-            switch RecordKind(rawValue: prefix.kind) {
-            case .payload:
-                let unit = segments[member.location.segment]?.header.alignmentUnit
-                let record = try PayloadRecord(
-                    decoding: bytes, prefix: prefix, unit: unit ?? superblock.alignmentUnit)
-                replay(record, seal: seal, commit: commit)
-            case .tombstone:
-                let record = try TombstoneRecord(decoding: bytes, prefix: prefix)
-                contents.steps += record.tombstones.map(ReplayStep.tombstone)
-            case .namespaceOperation:
-                let record = try NamespaceRecord(decoding: bytes, prefix: prefix)
-                describe(record.operation, in: file, at: member.location.offset)
-                contents.steps.append(.namespace(record.operation))
-            case .annotation, .object: break  // Kept and skipped in version 0.
-            case .commit, nil:
-                guard prefix.flags & RecordPrefix.requiredFlag == 0 else {
-                    throw FormatError(
-                        .newerVersion, structure: "recordPrefix", field: "kind", clause: "REC-7",
-                        expected: "a known kind", found: "\(prefix.kind)")
-                }
-            }
-        } catch {
-            throw .format(error, file: file, offset: member.location.offset)
-        }
-    }
-
-    private mutating func replay(_ record: PayloadRecord, seal: Digest128, commit: UInt64) {
-        guard record.recordIndex == 0, !isGone(record, commit: commit) else { return }
-        let siblingBytes = record.siblings.reduce(UInt64(0)) { $0 &+ $1.recordBytes }
-        let entry = CheckpointEntry(
-            namespace: record.namespace, key: record.key, variant: record.variant,
-            location: record.prefix.location, headerBytes: record.prefix.headerBytes,
-            variantDiskBytes: record.prefix.recordBytes &+ siblingBytes,
-            tokenCount: record.tokenCount, flags: record.retention == .pinned ? 1 : 0,
-            ordinal: .max)
-        contents.steps.append(.put(entry, commit: commit))
-    }
-
-    /// D-2: the journal knows a removal even when the log's tombstone was lost.
-    private func isGone(_ record: PayloadRecord, commit: UInt64) -> Bool {
-        let one = GraveKey(namespace: record.namespace, key: record.key, variant: record.variant)
-        let all = GraveKey(namespace: record.namespace, key: record.key, variant: nil)
-        return max(graves[one] ?? 0, graves[all] ?? 0) > commit
     }
 
     // MARK: What the log goes on with

@@ -136,7 +136,6 @@ extension SegmentLog {
 
     /// One checkpoint at a time: they share the names of their drafts.
     func lockCheckpoint() async {
-        if checkpointLock.tryAcquire() { return }
-        await withCheckedContinuation { checkpointLock.enqueue($0) }
+        await withCheckedContinuation { checkpointLock.acquire($0) }
     }
 }

@@ -96,7 +96,9 @@ extension SegmentLog {
         if isClosed { return }
         isClosed = true
         // What is queued fails with `.closed`; what is being written ends first.
-        if isCommitting { await withCheckedContinuation { idleWaiters.append($0) } }
+        await withCheckedContinuation { waiter in
+            if isCommitting { idleWaiters.append(waiter) } else { waiter.resume() }
+        }
         await lockCheckpoint()
         checkpointLock.release()
         await lockSegments()

@@ -36,8 +36,7 @@ extension SegmentLog {
     }
 
     func lockSegments() async {
-        if segmentLock.tryAcquire() { return }
-        await withCheckedContinuation { segmentLock.enqueue($0) }
+        await withCheckedContinuation { segmentLock.acquire($0) }
     }
 
     /// A place in the current segment, which has room.
