@@ -95,9 +95,9 @@ struct AsyncLock {
     private var waiters: [CheckedContinuation<Void, Never>] = []
 
     /// Resumes the waiter once it has the lock. To be called where the waiter's continuation is
-    /// made: every `await` may be a step of its own, also of an actor's own function, so a lock that
-    /// was asked about before the `await` may be free, and its last holder gone, when the waiter
-    /// gets in line.
+    /// made: every `await` may be a step of its own, also of an actor's own function, so a lock
+    /// that was asked about before the `await` may be free, and its last holder gone, when the
+    /// waiter gets in line.
     mutating func acquire(_ waiter: CheckedContinuation<Void, Never>) {
         if isHeld {
             waiters.append(waiter)
