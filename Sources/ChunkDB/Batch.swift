@@ -46,6 +46,7 @@ public struct Batch: ~Copyable {
         async throws(StoreError) -> [CommitOutcome]
     {
         let (core, puts) = (core, puts)
+        let durability = max(durability, .written)
         try core.gate.enter()
         defer { core.gate.leave() }
         if puts.isEmpty { return [] }
@@ -55,12 +56,11 @@ public struct Batch: ~Copyable {
         }
         let outcomes: [CommitOutcome]
         do throws(LogError) {
-            outcomes = try await core.log.commit(puts.map(\.step), max(durability, .written))
+            outcomes = try await core.log.commit(puts.map(\.step), durability)
         } catch {
             throw .log(error)
         }
-        for put in puts { try put.namespace.requireAlive() }
-        core.count { $0.putCount += UInt64(puts.count) }
+        for (put, outcome) in zip(puts, outcomes) { try await put.conclude(outcome, durability) }
         await core.checkpointIfDue()
         return outcomes
     }

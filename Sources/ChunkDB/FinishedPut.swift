@@ -25,14 +25,19 @@ struct FinishedPut: Sendable {
         } catch {
             throw .log(error)
         }
+        try await conclude(outcome, durability)
+        await core.checkpointIfDue()
+        return outcome
+    }
+
+    /// What is owed after the log's answer.
+    func conclude(_ outcome: CommitOutcome, _ durability: Durability) async throws(StoreError) {
         try namespace.requireAlive()
         // The one that came first may be only accepted, since it was not there at `settle`.
         if outcome == .alreadyPresent {
             _ = try await namespace.isPresent(entry.key, entry.variant, durability)
         }
         core.count { $0.putCount += 1 }
-        await core.checkpointIfDue()
-        return outcome
     }
 
     /// What the log is asked for once all writes have completed.

@@ -101,7 +101,9 @@ struct BatchTests {
     }
 
     /// Chunks found whole, and records that recovery dropped.
-    private static func survivors(_ machine: SimulatedMachine) throws -> (Int, Int) {
+    private static func survivors(
+        _ machine: SimulatedMachine, _ owners: Range<UInt64> = owners
+    ) throws -> (Int, Int) {
         let db = try machine.open()
         #expect(db.recovery.damages.isEmpty)
         return try machine.run { () async throws in
@@ -116,6 +118,42 @@ struct BatchTests {
             await db.close()
             return (found, db.recovery.droppedRecordCount)
         }
+    }
+
+    @Test("P-5 what a durable batch met as accepted is durable when it returns")
+    func meetsAccepted() throws {
+        var metCount = 0
+        for seed in 0..<24 as Range<UInt64> {
+            let machine = SimulatedMachine(seed: seed, segmentSize: .kibibytes(64))
+            let db = try machine.open()
+            let images = try machine.run { () async throws in
+                let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+                let images = try await withThrowingTaskGroup(
+                    of: (UInt64, SimulatedMachine)?.self
+                ) { group in
+                    for owner in 0..<6 as Range<UInt64> {
+                        group.addTask {
+                            try await TestChunk(owner).put(in: space, durability: .accepted)
+                            return nil
+                        }
+                        group.addTask {
+                            let outcome = try await Self.batch([owner], db, in: space).commit()
+                            guard outcome == [.alreadyPresent] else { return nil }
+                            return (owner, machine.afterPowerCut(Survival(.none, seed: seed)))
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0 += [$1].compactMap { $0 } }
+                }
+                await db.close()
+                return images
+            }
+            metCount += images.count
+            for (owner, image) in images {
+                let found = try Self.survivors(image, owner..<owner + 1).0
+                #expect(found == 1, "seed \(seed), chunk \(owner)")
+            }
+        }
+        #expect(metCount > 10)
     }
 
     @Test("a batch refuses what cannot be part of it, and stays as it was")
