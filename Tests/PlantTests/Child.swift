@@ -10,11 +10,14 @@ enum Child {
         case hung
     }
 
+    /// Between two words of `meanwhile`.
+    private static let stepSeconds = 10
+
     /// Runs a program to its end. The environment is this process's without what is ours or the
     /// test runner's, so that a larger count asked of us is not asked of it.
     static func run(
         _ program: String, _ words: [String], environment: [String: String] = [:], output: URL,
-        secondsMax: Double
+        secondsMax: Int, meanwhile: (_ seconds: Int) -> Void = { _ in }
     ) throws -> End {
         try Data().write(to: output)
         let handle = try FileHandle(forWritingTo: output)
@@ -33,10 +36,16 @@ enum Child {
         let ended = DispatchSemaphore(value: 0)
         process.terminationHandler = { _ in ended.signal() }
         try process.run()
-        if ended.wait(timeout: .now() + secondsMax) == .timedOut {
-            kill(process.processIdentifier, SIGKILL)
-            ended.wait()
-            return .hung
+        var waited = 0
+        while ended.wait(timeout: .now() + .seconds(stepSeconds)) == .timedOut {
+            waited += stepSeconds
+            if waited < secondsMax {
+                meanwhile(waited)
+            } else {
+                kill(process.processIdentifier, SIGKILL)
+                ended.wait()
+                return .hung
+            }
         }
         return process.terminationReason == .exit
             ? .exited(process.terminationStatus) : .died(signal: process.terminationStatus)

@@ -15,11 +15,8 @@ struct Plant: Sendable {
     var file = ""
     /// The test that has to notice, as a filter of swift-testing.
     var test = ""
-    var environment: [String: String] = [:]
     /// Runs without being asked for.
     var isOrdinary = false
-    /// A child that never ends is what this bug looks like.
-    var hangs = false
     var edits: [Edit] = []
 
     var module: String { String(file.prefix { $0 != "/" }) }
@@ -74,11 +71,7 @@ extension Plant {
             switch word {
             case "in": plants[last].file = rest
             case "by": plants[last].test = rest
-            case "set":
-                let parts = rest.split(separator: "=", maxSplits: 1).map(String.init)
-                plants[last].environment[parts[0]] = parts[1]
             case "ordinary": plants[last].isOrdinary = true
-            case "hangs": plants[last].hangs = true
             default: throw PlantError(description: "unknown word: \(line)")
             }
         }

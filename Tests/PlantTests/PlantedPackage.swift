@@ -28,7 +28,9 @@ struct PlantedPackage {
             "swift", "build", "--build-tests", "--package-path", copy.path, "--scratch-path",
             scratch.path, "-debug-info-format", "none",
         ]
-        let end = try Child.run("/usr/bin/env", words, output: log, secondsMax: 900)
+        let end = try Child.run("/usr/bin/env", words, output: log, secondsMax: 900) { seconds in
+            PlantTests.say("building for \(seconds) s")
+        }
         guard case .exited(0) = end else {
             let text = (try? String(contentsOf: log, encoding: .utf8)) ?? ""
             throw PlantError(description: "the copy does not build: \(end)\n\(text.suffix(4_000))")
