@@ -1,5 +1,5 @@
-// PLANT: a proof of the proof. Bugs of the kinds that stores are known to have are put into a copy of
-// the sources; for each of them a suite must fail that passes without it.
+// PLANT: a proof of the proof. Bugs of the kinds that stores are known to have are put into a copy
+// of the sources; for each of them a suite must fail that passes without it.
 //
 // The ordinary run tries a few, `CHUNKDB_PLANT_ALL=1` all, `CHUNKDB_PLANTS=7,12` those.
 

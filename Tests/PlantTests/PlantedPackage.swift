@@ -1,6 +1,6 @@
-// A copy of this package in which all plants are in at once, each asleep until the environment names
-// it: one build serves them all. It lies below `.build`, with a build folder of its own (the lock of
-// the other one is held by whoever runs these tests), so that a second run builds only what changed.
+// A copy of this package in which all plants are in at once, each asleep until the environment
+// names it: one build serves them all. It lies below `.build` and has a build folder of its own,
+// since whoever runs these tests holds the lock of the other. A second run builds what changed.
 
 import Foundation
 
