@@ -148,6 +148,7 @@ let package = Package(
             dependencies: ["Feed", "ChunkDB", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
         .testTarget(name: "HouseTests", exclude: ["unsafe-ledger.txt"], swiftSettings: testRules),
+        .testTarget(name: "PlantTests", exclude: ["plants.txt"], swiftSettings: testRules),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,4 +1,5 @@
 import BlockIO
+import Foundation
 import Glibc
 import Testing
 
@@ -205,6 +206,30 @@ import Testing
         #expect(try await disk.list("") == ["segments"])
         #expect(try await disk.freeByteCount() > 0)
         await disk.shutdown()
+    }
+
+    /// A stale number must not reach a file that came later, nor a closed file keep its descriptor.
+    @Test(arguments: Place.engines)
+    func closedFilesAreGone(engine: DiskEngine) async throws {
+        let place = Place()
+        let disk = try place.openDisk(engine)
+        let first = try await disk.open("a", .createNew)
+        #expect(descriptors(of: "a", in: place) == 1)
+        await disk.close(first)
+        #expect(descriptors(of: "a", in: place) == 0)
+        let second = try await disk.open("a", .readWrite)
+        #expect(second != first)
+        await disk.shutdown()
+        #expect(descriptors(of: "a", in: place) == 0)
+    }
+
+    private func descriptors(of name: String, in place: Place) -> Int {
+        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        return numbers.count { number in
+            let target = try? FileManager.default.destinationOfSymbolicLink(
+                atPath: "/proc/self/fd/\(number)")
+            return target?.hasSuffix("\(place.path)/\(name)") == true
+        }
     }
 
     @Test func refusedAllocationOnlyGrows() async throws {

@@ -38,8 +38,9 @@ struct MetadataDamageTests {
 
     /// A checkpoint with valid seals and digests that says whatever the test wants.
     private func forge(
-        _ bench: DamageBench, segments: [CheckpointSegment], entries: [CheckpointEntry],
-        commit: UInt64 = 1, segmentCount: UInt64? = nil, entryCount: UInt64? = nil,
+        _ bench: DamageBench, on disk: SimulatedDisk? = nil, segments: [CheckpointSegment],
+        entries: [CheckpointEntry], commit: UInt64 = 1, segmentCount: UInt64? = nil,
+        entryCount: UInt64? = nil,
         fileBytes: Int? = nil
     ) throws {
         let superblock = try bench.superblock()
@@ -51,9 +52,10 @@ struct MetadataDamageTests {
         let bytes =
             header.encode(key: CheckpointHeader.sealKey(secret: superblock.secret))
             + body + table
-        bench.disk.removeFile("checkpoint")
-        bench.disk.addFile("checkpoint", bytes)
-        if let fileBytes { bench.disk.setByteCount(fileBytes, of: "checkpoint") }
+        let disk = disk ?? bench.disk
+        disk.removeFile("checkpoint")
+        disk.addFile("checkpoint", bytes)
+        if let fileBytes { disk.setByteCount(fileBytes, of: "checkpoint") }
     }
 
     private func row(_ segment: UInt32, next: UInt64, used: UInt64) -> CheckpointSegment {
@@ -134,6 +136,43 @@ struct MetadataDamageTests {
         // The log still has everything: without the forgery all is back.
         bench.disk.removeFile("checkpoint")
         #expect(try bench.examine().intact == all)
+    }
+
+    @Test("D4 PAY-7 N-1 an entry that points at another namespace's record of its key is damage")
+    func foreignNamespace() throws {
+        let bench = try DamageBench()
+        let db = try bench.machine.open()
+        let (mine, other) = try bench.machine.run { () async throws in
+            let acme = try #require(db.namespace("acme"))
+            let globex = try await db.namespace("globex", model: smallBinding(layers: 2))
+            try await TestChunk(3).put(in: globex)
+            let entry = try #require(acme.contains(TestChunk(3).key(in: acme)))
+            await db.close()
+            return ((id: acme.id, entry: entry), globex.id)
+        }
+        let entries = [mine.id, other].map { space in
+            CheckpointEntry(
+                namespace: space, key: mine.entry.key, variant: .standalone,
+                location: RecordLocation(
+                    segment: mine.entry.extent.segment, offset: mine.entry.extent.offset),
+                headerBytes: 4_096, variantDiskBytes: mine.entry.diskBytes,
+                tokenCount: UInt32(mine.entry.tokenCount), flags: 0, ordinal: .max)
+        }
+        let next = bench.machine.afterRestart()
+        try forge(bench, on: next.disk, segments: [], entries: entries, commit: 1 << 40)
+        let again = try next.open()
+        try next.run { () async throws in
+            let acme = try #require(again.namespace("acme"))
+            #expect(try await TestChunk(3).isIntact(in: acme) == true)
+            let globex = try #require(again.namespace("globex"))
+            await #expect {
+                _ = try await TestChunk(3).isIntact(in: globex)
+            } throws: { error in
+                guard case StoreError.damaged(let facts) = error else { return false }
+                return facts.cause.clause == "PAY-7"
+            }
+            await again.close()
+        }
     }
 
     @Test(

@@ -63,6 +63,15 @@ import Testing
         #expect(Sealed.payload(record).clause == "EXT-2")
     }
 
+    @Test("EXT-2 the padded length of an extent is not taken modulo four GiB")
+    func extentOfFourGiB() {
+        var record = Self.sample()
+        record.prefix.recordBytes = 4 << 30
+        record.extents[0].storedBytes = (4 << 30) - 100
+        record.extents[0].rawBytes = record.extents[0].storedBytes
+        #expect(Sealed.payload(record).clause == "EXT-2")
+    }
+
     @Test("EXT-6 FMT-6 unknown extent kinds and codecs are kept")
     func openNumbers() throws {
         var record = Self.sample()

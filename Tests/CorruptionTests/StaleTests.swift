@@ -99,6 +99,16 @@ struct StaleTests {
         }
     }
 
+    @Test("SEG-8 no two uses have one salt, be they of one store or of two")
+    func salts() throws {
+        var salts = [[UInt8](repeating: 0, count: 32)]
+        for seed in 1...4 as ClosedRange<UInt64> {
+            salts += try Victim(seed: seed).segments.map(\.salt)
+        }
+        #expect(salts.count > 8)
+        #expect(Set(salts).count == salts.count)
+    }
+
     @Test(
         "SEG-8 COM-13 MED-7 a use that is written over older bytes finds its own records only",
         arguments: SurvivalPattern.allCases, 0..<6 as Range<UInt64>)

@@ -20,8 +20,11 @@ struct ForgeryTests {
     static let forgedKey = ChunkKey(words: (0xF0, 0x0D, 0xF0, 0x0D))
 
     /// A store with a neighbour of another tenant, and one chunk of these planes behind it, whose
-    /// process died: no checkpoint, nothing closed.
-    private static func store(keys: [UInt8], values: [UInt8]) throws -> SimulatedMachine {
+    /// process died: no checkpoint, nothing closed. Behind the planes a chunk follows, or the log
+    /// ends: then its next slot stands before them.
+    private static func store(keys: [UInt8], values: [UInt8], isFollowed: Bool) throws
+        -> SimulatedMachine
+    {
         let machine = SimulatedMachine(seed: 5)
         let db = try machine.open()
         try machine.run { () async throws in
@@ -30,7 +33,7 @@ struct ForgeryTests {
             try await TestChunk(1).put(in: acme)
             try await evil.put(
                 evil.key(tokens: tokens), tokens: tokens, layers: [(keys, values)])
-            try await TestChunk(2).put(in: acme)
+            if isFollowed { try await TestChunk(2).put(in: acme) }
         }
         return machine.afterPowerCut(Survival(.all))
     }
@@ -69,7 +72,7 @@ struct ForgeryTests {
             let slot = try #require(
                 Self.slot(of: commit, handle, machine.disk), "the commit is in the same segment")
             found = Place(
-                handle: handle, record: record, newestCommit: commit + 1,
+                handle: handle, record: record, newestCommit: inspection.lastCommit,
                 acme: NamespaceID(record.namespace.raw - 1), slot: slot)
         }
         machine.run { await disk.shutdown() }
@@ -140,17 +143,19 @@ struct ForgeryTests {
         return (keys, values)
     }
 
-    @Test("S-10 SEG-11 N-1 sealed records at every 512 bytes of a payload are never taken for ours")
-    func forged() throws {
+    @Test(
+        "S-10 SEG-11 N-1 sealed records at every 512 bytes of a payload are never taken for ours",
+        arguments: [true, false])
+    func forged(isFollowed: Bool) throws {
         let flat = try Self.store(
             keys: flatPlane(1, byteCount: Self.planeBytes),
-            values: flatPlane(2, byteCount: Self.planeBytes))
+            values: flatPlane(2, byteCount: Self.planeBytes), isFollowed: isFollowed)
         let place = try Self.locate(flat)
         for offset in stride(from: 0, through: Self.planeBytes - 4_096, by: 512) {
             let (keys, values) = Self.forge(at: offset, in: place)
             // Whole; its own header damaged; the commit that names it damaged.
             for damage in 0..<3 {
-                let machine = try Self.store(keys: keys, values: values)
+                let machine = try Self.store(keys: keys, values: values, isFollowed: isFollowed)
                 let same = try Self.locate(machine)
                 #expect(same.offset(0, 0) == place.offset(0, 0), "the places moved")
                 if damage == 1 {
@@ -179,7 +184,7 @@ struct ForgeryTests {
     func forgeryIsGood() throws {
         let flat = try Self.store(
             keys: flatPlane(1, byteCount: Self.planeBytes),
-            values: flatPlane(2, byteCount: Self.planeBytes))
+            values: flatPlane(2, byteCount: Self.planeBytes), isFollowed: true)
         let place = try Self.locate(flat)
         let (keys, _) = Self.forge(at: 4_096, in: place)
         let location = RecordLocation(
