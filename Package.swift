@@ -113,7 +113,7 @@ let package = Package(
             swiftSettings: testRules),
         .testTarget(
             name: "FuzzTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
-            swiftSettings: testRules),
+            exclude: ["Corpus", "LibFuzzer"], swiftSettings: testRules),
         .testTarget(
             name: "ShellTests",
             dependencies: [

@@ -18,6 +18,8 @@ public struct DiskError: Error, Hashable, Sendable, CustomStringConvertible {
         case unsupportedFileSystem
         /// A link, a directory or a device stands where a file of the store should be.
         case notARegularFile
+        /// The waiting task was cancelled; the request goes on, and keeps its memory.
+        case cancelled
         /// EIO and everything else.
         case failed
     }

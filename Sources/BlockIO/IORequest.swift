@@ -1,6 +1,8 @@
 // One transfer. Engines continue short and interrupted transfers themselves, from the last U
 // boundary that was reached, so a completion sees all bytes, the end of the file, or an error.
 
+import Primitives
+
 /// Where a transfer's bytes come from or go to: an address that this module and the log never
 /// dereference. `owner` keeps the memory alive until the completion.
 public struct IOSlice: @unchecked Sendable {
@@ -59,8 +61,25 @@ public struct IORequest: Sendable {
 }
 
 // The async twins. The caller's frame keeps the slice's owner until the completion has been seen:
-// a cancelled task still waits here (CONTRACT X-1). They stay on the caller's executor.
+// a cancelled task still waits here (CONTRACT X-1), except where the name says otherwise. They stay
+// on the caller's executor.
 extension Disk {
+    /// As `read`, except that cancelling the caller's task ends the wait. The memory belongs to the
+    /// request until its completion: whoever is cancelled must not touch it again.
+    /// *Throws:* also `.cancelled`.
+    public nonisolated(nonsending) func readUntilCancelled(
+        _ file: FileID, at offset: UInt64, into slice: IOSlice
+    ) async throws(DiskError) -> Int {
+        let outcome = OneShot<Result<Int, DiskError>>()
+        submit(
+            IORequest(.read, file: file, offset: offset, slice: slice, completion: outcome.give))
+        guard let result = await outcome.value() else {
+            throw DiskError(
+                code: .cancelled, operation: "read", file: "file \(file.raw)", offset: offset)
+        }
+        return try result.get()
+    }
+
     /// Reads into `slice`. *Returns:* the bytes read, fewer than asked only at the file's end.
     public nonisolated(nonsending) func read(
         _ file: FileID, at offset: UInt64, into slice: IOSlice

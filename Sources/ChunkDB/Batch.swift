@@ -42,27 +42,30 @@ public struct Batch: ~Copyable {
     /// *Returns:* one outcome a chunk, in the order they were added; what was there before keeps
     /// its bytes (P-5), and the others are committed all the same.
     /// *Throws:* `.log(.batchTooLarge)` when one commit cannot name all records; nothing happened.
+    /// `.cancelled` when the caller's task is; the commit then goes on unwatched, all or nothing.
     public consuming func commit(durability: Durability = .durable)
         async throws(StoreError) -> [CommitOutcome]
     {
         let (core, puts) = (core, puts)
         let durability = max(durability, .written)
-        try core.gate.enter()
-        defer { core.gate.leave() }
-        if puts.isEmpty { return [] }
-        for put in puts {
-            try await put.namespace.wait(for: put.writes, below: 1)
-            try await put.namespace.settle(put.entry.key, put.entry.variant)
+        return try await core.carryOut { () async throws(StoreError) -> [CommitOutcome] in
+            if puts.isEmpty { return [] }
+            for put in puts {
+                try await put.namespace.wait(for: put.writes, below: 1)
+                try await put.namespace.settle(put.entry.key, put.entry.variant)
+            }
+            let outcomes: [CommitOutcome]
+            do throws(LogError) {
+                outcomes = try await core.log.commit(puts.map(\.step), durability)
+            } catch {
+                throw .log(error)
+            }
+            for (put, outcome) in zip(puts, outcomes) {
+                try await put.conclude(outcome, durability)
+            }
+            await core.checkpointIfDue()
+            return outcomes
         }
-        let outcomes: [CommitOutcome]
-        do throws(LogError) {
-            outcomes = try await core.log.commit(puts.map(\.step), durability)
-        } catch {
-            throw .log(error)
-        }
-        for (put, outcome) in zip(puts, outcomes) { try await put.conclude(outcome, durability) }
-        await core.checkpointIfDue()
-        return outcomes
     }
 }
 

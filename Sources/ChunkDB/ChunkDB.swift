@@ -16,6 +16,9 @@
 //   4  Each layer is compared with its digests on the caller's thread while later ones still come.
 //   5  The attention module has layer l while layer l+1 is on its way.
 //
+// Every call that waits can be cancelled, and `withDeadline` cancels in time: the caller's wait
+// ends with `.cancelled`; buffers and disk ranges stay with their requests (CONTRACT X-1).
+//
 // Lock order (no thread holds two of these at once, and none is held across I/O): namespace table,
 // admission set, record cache, staging pool, segment table, heat, counters.
 
@@ -158,14 +161,20 @@ public final class ChunkDB: Sendable {
         guard (1...NamespaceDescription.nameBytesMax).contains(name.utf8.count) else {
             throw .invalidName(name)
         }
-        try core.gate.enter()
-        defer { core.gate.leave() }
         do throws(ModelBindingError) {
             try binding.validate()
             try binding.requireStorable()
         } catch {
             throw .modelBinding(error)
         }
+        return try await core.carryOut { [self] () async throws(StoreError) -> Namespace in
+            try await findOrCreate(name, binding)
+        }
+    }
+
+    private func findOrCreate(_ name: String, _ binding: ModelBinding)
+        async throws(StoreError) -> Namespace
+    {
         while core.namespace(named: name) == nil {
             // Of callers that find none at once, one creates; the others find what it made.
             guard await core.creations.take(name) else { continue }
@@ -192,21 +201,21 @@ public final class ChunkDB: Sendable {
     /// it throw `.noSuchNamespace` from then on; what they had handed out stays readable.
     /// *Throws:* `.noSuchNamespace`.
     public func drop(_ namespace: Namespace) async throws(StoreError) {
-        try core.gate.enter()
-        defer { core.gate.leave() }
-        guard namespace.core === core, core.namespace(namespace.id) != nil else {
-            throw .noSuchNamespace(namespace.name)
-        }
         let (core, id) = (core, namespace.id)
-        do throws(LogError) {
-            try await core.log.apply(
-                { commit in .drop(id, commit: commit) },
-                publish: {
-                    namespace.markDropped()
-                    core.unregister(id)
-                })
-        } catch {
-            throw .log(error)
+        try await core.carryOut { () async throws(StoreError) in
+            guard namespace.core === core, core.namespace(id) != nil else {
+                throw .noSuchNamespace(namespace.name)
+            }
+            do throws(LogError) {
+                try await core.log.apply(
+                    { commit in .drop(id, commit: commit) },
+                    publish: {
+                        namespace.markDropped()
+                        core.unregister(id)
+                    })
+            } catch {
+                throw .log(error)
+            }
         }
     }
 
@@ -250,20 +259,22 @@ public final class ChunkDB: Sendable {
     /// Everything that was accepted before is durable when this returns (CONTRACT P-6).
     /// *Throws:* what made the store degraded, if anything did; nothing is promised then.
     public func barrier() async throws(StoreError) {
-        try core.gate.enter()
-        defer { core.gate.leave() }
-        await core.pending.wait(below: 1)
-        try await core.barrier()
+        let core = core
+        try await core.carryOut { () async throws(StoreError) in
+            await core.pending.wait(below: 1)
+            try await core.barrier()
+        }
     }
 
     /// Writes a checkpoint of the index now. *Durability:* durable when this returns.
     public func checkpoint() async throws(StoreError) {
-        try core.gate.enter()
-        defer { core.gate.leave() }
-        do throws(LogError) {
-            try await core.log.checkpoint(core.checkpointSource)
-        } catch {
-            throw .log(error)
+        let core = core
+        try await core.carryOut { () async throws(StoreError) in
+            do throws(LogError) {
+                try await core.log.checkpoint(core.checkpointSource)
+            } catch {
+                throw .log(error)
+            }
         }
     }
 }

@@ -25,6 +25,8 @@ public struct ChunkWriter: ~Copyable {
     private var nextLayer = 0
     private var recordIndex = 0
     private var digests: [[Digest128]]
+    /// An `append` was cancelled within a layer: no commit can follow.
+    private var isCancelled = false
     private var staging: StagingBuffer?
     /// Where the first byte of `staging` will stand in its segment.
     private var stagingOffset: UInt64 = 0
@@ -49,6 +51,7 @@ public struct ChunkWriter: ~Copyable {
     ///
     /// The bytes are copied once, into staging; the call returns while they are on their way.
     /// *Throws:* `.shape` when layer or size is not what the binding says; nothing was taken then.
+    /// `.cancelled` when the caller's task is; the writer is of no use afterwards.
     public mutating func append(layer: Int, keys: [UInt8], values: [UInt8])
         async throws(StoreError)
     {
@@ -88,15 +91,27 @@ public struct ChunkWriter: ~Copyable {
     /// *Durability:* as asked for when this returns, or better; of a variant that was there before
     /// too. An `accepted` chunk becomes durable with the next durable operation or `barrier`.
     /// *Returns:* `.alreadyPresent` when the variant was there; its bytes stay (CONTRACT P-5).
+    /// *Throws:* `.cancelled` when the caller's task is; the commit then goes on unwatched, unless
+    /// it had been cancelled before.
     public consuming func commit(
         recompute: RecomputeMetadata? = nil, durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         let core = core
+        let put = try finishInside(recompute)
+        return try await core.carryOut { () async throws(StoreError) -> CommitOutcome in
+            durability == .accepted
+                ? try await put.commitLater() : try await put.commit(durability)
+        }
+    }
+
+    private consuming func finishInside(_ recompute: RecomputeMetadata?) throws(StoreError)
+        -> FinishedPut
+    {
+        if Task.isCancelled { throw .cancelled }
+        let core = core
         try core.gate.enter()
         defer { core.gate.leave() }
-        let put = try finish(recompute)
-        return durability == .accepted
-            ? try await put.commitLater() : try await put.commit(durability)
+        return try finish(recompute)
     }
 
     /// Sends what is left of the bytes.
@@ -134,6 +149,7 @@ extension ChunkWriter {
 
     /// After a failed write nothing of this put can become true.
     private func requireSound() throws(StoreError) {
+        if isCancelled { throw .cancelled }
         if let error = writes.error { throw .log(.disk(error)) }
     }
 
@@ -286,8 +302,13 @@ extension ChunkWriter {
         }
     }
 
-    private func waitForWrites(below limit: Int) async throws(StoreError) {
-        try await namespace.wait(for: writes, below: limit)
+    private mutating func waitForWrites(below limit: Int) async throws(StoreError) {
+        do throws(StoreError) {
+            try await namespace.wait(for: writes, below: limit)
+        } catch {
+            if error == .cancelled { isCancelled = true }
+            throw error
+        }
     }
 
     /// Sends all header regions, the first record's last since it names the others' seals.

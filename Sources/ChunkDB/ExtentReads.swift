@@ -3,43 +3,21 @@
 
 import BlockIO
 import Primitives
-import Synchronization
 
 /// The outcome of one read, to be awaited by one caller.
 public final class PendingRead: Sendable {
-    private enum State {
-        case running
-        case awaited(CheckedContinuation<Result<Int, DiskError>, Never>)
-        case done(Result<Int, DiskError>)
-    }
-    private let state = Mutex(State.running)
+    private let outcome = OneShot<Result<Int, DiskError>>()
 
     init() {}
 
-    func finish(_ result: Result<Int, DiskError>) {
-        let waiter = state.withLock {
-            state -> CheckedContinuation<Result<Int, DiskError>, Never>? in
-            if case .awaited(let continuation) = state {
-                state = .done(result)
-                return continuation
-            }
-            state = .done(result)
-            return nil
-        }
-        waiter?.resume(returning: result)
-    }
+    func finish(_ result: Result<Int, DiskError>) { outcome.give(result) }
 
-    /// Waits for the completion. Cancellation does not end the wait: the memory belongs to the
-    /// read.
+    /// Waits for the completion, or for the end of the caller's task: then `.cancelled`, and the
+    /// memory belongs to the read until its completion. The caller must not touch it again, unless
+    /// it asks here again.
     public func value() async -> Result<Int, DiskError> {
-        await withCheckedContinuation { continuation in
-            let done = state.withLock { state -> Result<Int, DiskError>? in
-                if case .done(let result) = state { return result }
-                state = .awaited(continuation)
-                return nil
-            }
-            if let done { continuation.resume(returning: done) }
-        }
+        if let result = await outcome.value() { return result }
+        return .failure(DiskError(code: .cancelled, operation: "read", file: "a segment"))
     }
 }
 

@@ -107,6 +107,7 @@ extension Namespace {
         do throws(DiskError) {
             try await writes.wait(below: limit)
         } catch {
+            if error.code == .cancelled { throw .cancelled }
             await core.log.reportWriteFailure(error)
             throw .log(.disk(error))
         }

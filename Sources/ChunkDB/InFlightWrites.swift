@@ -8,7 +8,8 @@ final class InFlightWrites: Sendable {
     private struct State {
         var count = 0
         var error: DiskError?
-        var waiter: (below: Int, continuation: CheckedContinuation<Void, Never>)?
+        /// Resumed with false by its task's cancellation.
+        var waiter: (below: Int, continuation: CheckedContinuation<Bool, Never>)?
     }
     private let state = Mutex(State())
 
@@ -29,26 +30,40 @@ final class InFlightWrites: Sendable {
     var error: DiskError? { state.withLock { $0.error } }
 
     private func finish(_ result: Result<Int, DiskError>) {
-        let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+        let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             state.count -= 1
             if case .failure(let error) = result, state.error == nil { state.error = error }
             guard let waiter = state.waiter, state.count < waiter.below else { return nil }
             state.waiter = nil
             return waiter.continuation
         }
-        waiter?.resume()
+        waiter?.resume(returning: true)
     }
 
     /// Waits until fewer than `limit` are on their way. One caller at a time.
-    /// *Throws:* the first write error so far.
+    /// *Throws:* the first write error so far; `.cancelled` when the caller's task is: the writes
+    /// go on, and keep their memory.
     func wait(below limit: Int) async throws(DiskError) {
-        await withCheckedContinuation { continuation in
-            let isReady = state.withLock { state in
-                if state.count < limit { return true }
-                state.waiter = (limit, continuation)
-                return false
+        let isOver = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let answer = state.withLock { state -> Bool? in
+                    if state.count < limit { return true }
+                    // As in `OneShot.value`: the mark is set before the handler is called.
+                    if Task.isCancelled { return false }
+                    state.waiter = (limit, continuation)
+                    return nil
+                }
+                if let answer { continuation.resume(returning: answer) }
             }
-            if isReady { continuation.resume() }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                defer { state.waiter = nil }
+                return state.waiter
+            }
+            waiter?.continuation.resume(returning: false)
+        }
+        guard isOver else {
+            throw DiskError(code: .cancelled, operation: "write", file: "a segment")
         }
         if let error = state.withLock({ $0.error }) { throw error }
     }

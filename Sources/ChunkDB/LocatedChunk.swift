@@ -75,7 +75,10 @@ extension Namespace {
         defer { core.gate.leave() }
         if core.pending.contains(entry.location) {
             // Accepted, and not yet on the disk; it may be withdrawn.
-            await core.pending.wait(for: entry.location)
+            let (core, location) = (core, entry.location)
+            try await core.carryOut { () async throws(StoreError) in
+                await core.pending.wait(for: location)
+            }
             guard let settled = contains(key, variant: variant) else { return nil }
             entry = settled
         }
@@ -137,11 +140,14 @@ extension Namespace {
         let opened: OpenedRecord
         do throws(LogError) {
             let (record, seal) = try await core.reader.payload(
-                at: location, headerBytes: headerBytes)
+                at: location, headerBytes: headerBytes, untilCancelled: true)
             opened = OpenedRecord(record: record, seal: seal)
         } catch {
-            if case .format(let cause, _, _) = error { throw damaged(entry, location, cause) }
-            throw .log(error)
+            switch error {
+            case .format(let cause, _, _): throw damaged(entry, location, cause)
+            case .disk(let error): throw StoreError(error)
+            default: throw .log(error)
+            }
         }
         try requireIdentity(opened, entry)
         core.records.insert(opened)

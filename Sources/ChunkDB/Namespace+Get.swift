@@ -29,11 +29,13 @@ extension Namespace {
     /// - Parameter layers: `nil` for all.
     /// - Parameter tokens: rows of every plane; `nil` for all.
     /// *Throws:* `.damaged` with the facts when bytes do not verify; nothing is handed over then.
+    /// `.cancelled` as soon as the caller's task is; the reads keep their memory until they end.
     /// *Complexity:* one read per plane, adjacent planes merged, all started at once.
     public func get(
         _ key: ChunkKey, variant: VariantID = .standalone, layers: Range<Int>? = nil,
         tokens: Range<Int>? = nil, verification: Verification = .verified
     ) async throws(StoreError) -> ChunkData? {
+        if Task.isCancelled { throw .cancelled }
         try core.gate.enter()
         defer { core.gate.leave() }
         guard let (map, parts) = try await plan(key, variant, layers, tokens) else { return nil }
@@ -46,11 +48,14 @@ extension Namespace {
     /// As `get`, into the caller's own aligned buffer, without a copy: recycle it, since memory
     /// that is touched for the first time costs more than the read.
     /// *Throws:* also `.shape` when the buffer is too small or not aligned; nothing was read then.
+    /// After `.cancelled` the buffer is another one of the same size, with undefined bytes: the
+    /// memory of the old one belongs to the reads until they end.
     public func read(
         _ key: ChunkKey, variant: VariantID = .standalone, layers: Range<Int>? = nil,
         tokens: Range<Int>? = nil, into buffer: inout AlignedBuffer,
         verification: Verification = .verified
     ) async throws(StoreError) -> PlaneMap? {
+        if Task.isCancelled { throw .cancelled }
         try core.gate.enter()
         defer { core.gate.leave() }
         guard let (map, parts) = try await plan(key, variant, layers, tokens) else { return nil }
@@ -61,7 +66,15 @@ extension Namespace {
                 what: "buffer", expected: "\(map.byteCount) aligned bytes",
                 found: "\(buffer.byteCount)\(isAligned ? "" : ", not aligned")")
         }
-        try await read(parts, into: buffer, verification)
+        do throws(StoreError) {
+            try await read(parts, into: buffer, verification)
+        } catch {
+            // The old memory belongs to reads that may still be on their way.
+            if error == .cancelled {
+                buffer = core.disk.makeReadBuffer(byteCount: buffer.byteCount)
+            }
+            throw error
+        }
         touch(map.entry)
         return map
     }
@@ -142,10 +155,12 @@ extension Namespace {
                         byteCount: last.bufferOffset + last.byteCount - first.bufferOffset)
                 )
             })
-        // Every read is awaited, also after an error: the buffer belongs to them until then.
+        // Every read is awaited, also after an error: the buffer belongs to them until then. Who is
+        // cancelled has to let go of the buffer instead.
         var failure: StoreError?
         for (run, read) in zip(runs, pending) {
             let result = await read.value()
+            if case .failure(let error) = result, error.code == .cancelled { throw .cancelled }
             if failure != nil { continue }
             failure = check(parts[run], result, buffer, verification)
         }

@@ -12,8 +12,6 @@ extension Namespace {
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
         domain: HashDomain = .standalone, pinned: Bool = false
     ) async throws(StoreError) -> ChunkWriter {
-        try core.gate.enter()
-        defer { core.gate.leave() }
         try requireAlive()
         guard !tokens.isEmpty, tokens.count <= PayloadRecord.tokenCountMax else {
             throw .shape(
@@ -33,19 +31,24 @@ extension Namespace {
             unit: Int(log.superblock.alignmentUnit),
             digestBlockBytes: 1 << Int(core.options.digestBlockShift),
             recordBytesMax: log.recordBytesMax, recordCountMax: log.recordCountMax)
-        do throws(LogError) {
-            let reservations = try await log.reserve(plan.records.map(\.recordBytes))
-            return ChunkWriter(
-                namespace: self, key: key, context: context, tokens: tokens, identity: domain,
-                retention: pinned ? .pinned : .evictable, plan: plan, reservations: reservations)
-        } catch {
-            throw .log(error)
+        // A cancelled caller's reservations are dead bytes, as those of a dropped writer.
+        let reservations = try await core.carryOut { () async throws(StoreError) -> [Reservation] in
+            do throws(LogError) {
+                return try await log.reserve(plan.records.map(\.recordBytes))
+            } catch {
+                throw .log(error)
+            }
         }
+        return ChunkWriter(
+            namespace: self, key: key, context: context, tokens: tokens, identity: domain,
+            retention: pinned ? .pinned : .evictable, plan: plan, reservations: reservations)
     }
 
     /// Stores all layers of a chunk in one call: `layers[l]` holds layer l's key and value planes.
     /// *Durability:* as asked for when this returns, or better. A variant that is present is not
     /// written again, and still has that durability (CONTRACT P-5).
+    /// *Throws:* `.cancelled` when the caller's task is: before its commit began, the chunk does
+    /// not become visible by this call; later, the commit goes on unwatched.
     @discardableResult
     public func put(
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
@@ -64,7 +67,12 @@ extension Namespace {
                     found: "\(planes.keys.count) and \(planes.values.count)")
             }
         }
-        if try await isPresent(key, context.variantID, durability) { return .alreadyPresent }
+        if contains(key, variant: context.variantID) != nil {
+            let isThere = try await core.carryOut { [self] () async throws(StoreError) -> Bool in
+                try await isPresent(key, context.variantID, durability)
+            }
+            if isThere { return .alreadyPresent }
+        }
         var writer = try await beginPut(key, tokens: tokens, context: context)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)

@@ -79,21 +79,22 @@ public final class Namespace: Sendable {
     /// Forgets one variant, or all variants of the chunk. Removing what is not there is no error.
     /// *Durability:* as asked for when this returns, `accepted` as `written`. Durable, it does not
     /// come back (CONTRACT D-1).
+    /// *Throws:* `.cancelled` when the caller's task is; the removal then goes on unwatched.
     public func remove(
         _ key: ChunkKey, variant: VariantID? = nil, durability: Durability = .durable
     ) async throws(StoreError) {
-        try core.gate.enter()
-        defer { core.gate.leave() }
-        try requireAlive()
-        try await settle(key, variant)
-        do throws(LogError) {
-            try await core.log.remove(id, key, variant, durability) { [self] in
-                unpublish(key, variant)
+        try await core.carryOut { [self] () async throws(StoreError) in
+            try requireAlive()
+            try await settle(key, variant)
+            do throws(LogError) {
+                try await core.log.remove(id, key, variant, durability) { [self] in
+                    unpublish(key, variant)
+                }
+            } catch {
+                throw .log(error)
             }
-        } catch {
-            throw .log(error)
+            await core.checkpointIfDue()
         }
-        await core.checkpointIfDue()
     }
 
     /// *Throws:* `.noSuchNamespace` once this one was dropped.

@@ -1,3 +1,4 @@
+import BlockIO
 import ChunkFormat
 import KVModel
 import Primitives
@@ -17,6 +18,14 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Names have 1 to 255 bytes.
     case invalidName(String)
     case noSuchNamespace(String)
+    /// The caller's task was cancelled, or its deadline passed. Only its wait has ended: a change
+    /// that was on its way may come true later, or be true already, as after any error (P-3).
+    case cancelled
+
+    /// What a disk's word is to a caller of the store.
+    init(_ error: DiskError) {
+        self = error.code == .cancelled ? .cancelled : .log(.disk(error))
+    }
 
     public var description: String {
         switch self {
@@ -30,6 +39,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .invalidName(let name):
             "namespace name of \(name.utf8.count) bytes; 1 to 255 are allowed"
         case .noSuchNamespace(let name): "no namespace \(name)"
+        case .cancelled:
+            "cancelled: the wait has ended; whether the call took effect is not known"
         }
     }
 }

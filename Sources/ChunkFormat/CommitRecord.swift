@@ -20,6 +20,11 @@ public struct CommitMember: Hashable, Sendable {
     public var recordBytes: UInt64
     public var seal: Digest128
 
+    /// Of the kinds that have a header region and nothing else.
+    public var isTombstoneOrNamespace: Bool {
+        kind == RecordKind.tombstone.rawValue || kind == RecordKind.namespaceOperation.rawValue
+    }
+
     public init(
         kind: RecordKind, isAbandoned: Bool = false, isBatched: Bool = false,
         location: RecordLocation,

@@ -98,7 +98,8 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     }
 
     /// The next layer, complete and verified; `nil` after the last.
-    /// *Throws:* `.damaged` with the facts; later layers can still be asked for.
+    /// *Throws:* `.damaged` with the facts; later layers can still be asked for. `.cancelled` when
+    /// the caller's task is; this layer can then be asked for again.
     public func nextLayer() async throws(StoreError) -> FedLayer? {
         let (index, started) = state.withLock { state -> (Int, StartedLayer?) in
             defer { state.nextIndex += 1 }
@@ -115,6 +116,14 @@ public final class ChunkFeed: AsyncSequence, Sendable {
         var failure: StoreError?
         for (run, read) in zip(layout.runs, started.reads) {
             let result = await read.value()
+            if case .failure(let error) = result, error.code == .cancelled {
+                // The slab belongs to its reads; whoever asks again gets this layer.
+                state.withLock { state in
+                    state.nextIndex = index
+                    state.started[index] = started
+                }
+                throw .cancelled
+            }
             if failure == nil { failure = check(layout, run, result, started.slab) }
         }
         if let failure {

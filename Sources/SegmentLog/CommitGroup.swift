@@ -6,26 +6,23 @@ struct CommitGroup {
     private(set) var operations: [QueuedOperation] = []
     /// Of each operation, one a put.
     private var outcomes: [[CommitOutcome]] = []
-    private var memberCount: Int
+    private var memberCount = 0
     private var tombstoneCount = 0
     private var hasNamespaceOperation = false
     /// Whether someone waits for a flush; then all do.
     private(set) var needsFlush = false
-    /// Torn records that recovery dropped, which this commit declares given up.
-    let dropped: [CommitMember]
+    /// Members that the commit record may name.
+    private let capacity: Int
     /// Reservations of puts that came second.
     private var surplus: [CommitMember] = []
     /// Tombstone and namespace records, known after they were placed.
     var metadataMembers: [CommitMember] = []
     var touchesJournal = false
 
-    init(dropped: [CommitMember]) {
-        self.dropped = dropped
-        memberCount = dropped.count
-    }
+    init(capacity: Int) { self.capacity = capacity }
 
     /// Adds an operation if the commit record still has room for it.
-    mutating func take(_ operation: QueuedOperation, capacity: Int, unit: UInt32) -> Bool {
+    mutating func take(_ operation: QueuedOperation, unit: UInt32) -> Bool {
         let added: Int
         switch operation.kind {
         case .puts(let puts): added = puts.reduce(0) { $0 + $1.members.count }
@@ -76,7 +73,7 @@ struct CommitGroup {
 
     var members: [CommitMember] {
         // Tombstones first: they cover earlier commits only, so a put of this one stands (COM-12).
-        var result = dropped + surplus + metadataMembers
+        var result = surplus + metadataMembers
         for (operation, outcome) in zip(operations, outcomes) {
             let isBatch = operation.puts.count > 1
             for put in committed(operation, outcome) {
@@ -92,10 +89,6 @@ struct CommitGroup {
 
     private func committed(_ operation: QueuedOperation, _ outcomes: [CommitOutcome]) -> [LogPut] {
         zip(operation.puts, outcomes).filter { $1 == .committed }.map(\.0)
-    }
-
-    var committedBytes: UInt64 {
-        members.reduce(0) { $0 + ($1.isAbandoned ? 0 : $1.recordBytes) }
     }
 
     func tombstones(commit: UInt64) -> [Tombstone] {

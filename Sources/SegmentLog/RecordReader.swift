@@ -27,9 +27,10 @@ public struct RecordReader: Sendable {
     }
 
     /// Reads and opens a header region of `headerBytes`. *Complexity:* one read.
-    public func header(at location: RecordLocation, headerBytes: UInt32) async throws(LogError)
-        -> (bytes: [UInt8], prefix: RecordPrefix, seal: Digest128)
-    {
+    /// With `untilCancelled`, cancelling the caller's task ends the wait: a disk error says so.
+    public func header(
+        at location: RecordLocation, headerBytes: UInt32, untilCancelled: Bool = false
+    ) async throws(LogError) -> (bytes: [UInt8], prefix: RecordPrefix, seal: Digest128) {
         let handle = try handle(location)
         let unit = handle.header.alignmentUnit
         guard location.offset.isMultiple(of: UInt64(unit)), headerBytes.isMultiple(of: unit),
@@ -44,7 +45,8 @@ public struct RecordReader: Sendable {
         let bytes: [UInt8]
         do throws(DiskError) {
             bytes = try await disk.readBytes(
-                handle.file, at: location.offset, byteCount: Int(headerBytes))
+                handle.file, at: location.offset, byteCount: Int(headerBytes),
+                untilCancelled: untilCancelled)
         } catch {
             throw .disk(error)
         }
@@ -63,11 +65,12 @@ public struct RecordReader: Sendable {
         }
     }
 
-    /// Reads the payload record at `location`.
-    public func payload(at location: RecordLocation, headerBytes: UInt32) async throws(LogError)
-        -> (record: PayloadRecord, seal: Digest128)
-    {
-        let (bytes, prefix, seal) = try await header(at: location, headerBytes: headerBytes)
+    /// Reads the payload record at `location`; `untilCancelled` as for `header`.
+    public func payload(
+        at location: RecordLocation, headerBytes: UInt32, untilCancelled: Bool = false
+    ) async throws(LogError) -> (record: PayloadRecord, seal: Digest128) {
+        let (bytes, prefix, seal) = try await header(
+            at: location, headerBytes: headerBytes, untilCancelled: untilCancelled)
         let handle = try handle(location)
         do throws(FormatError) {
             guard prefix.kind == RecordKind.payload.rawValue else {

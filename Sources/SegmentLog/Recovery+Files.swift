@@ -90,10 +90,7 @@ extension Recovery {
         for fact in facts {
             switch fact {
             case .tombstone(let tombstone):
-                let grave = GraveKey(
-                    namespace: tombstone.namespace, key: tombstone.key,
-                    variant: tombstone.variant)
-                graves[grave] = max(graves[grave] ?? 0, tombstone.commit)
+                bury(tombstone, commit: tombstone.commit)
                 journalCommit = max(journalCommit, tombstone.commit)
             case .namespaceOperation(.create(let description)):
                 // A namespace has the number of its commit, and no other may get it (NSP-7).

@@ -8,18 +8,12 @@ extension Recovery {
     mutating func replay(_ accepted: [CommitRecord], torn: Set<RecordLocation>)
         async throws(LogError)
     {
-        var abandoned = torn
-        for commit in accepted {
-            for member in commit.members where member.isAbandoned {
-                abandoned.insert(member.location)
-            }
-        }
         for (index, commit) in accepted.enumerated() {
             progress?(.init(.replay, completed: UInt64(index), total: UInt64(accepted.count)))
             // Removals first, wherever they stand: they hide earlier commits only (COM-12).
             let isPut = { (member: CommitMember) in member.kind == RecordKind.payload.rawValue }
             for member in commit.members.filter({ !isPut($0) }) + commit.members.filter(isPut) {
-                if member.isAbandoned || abandoned.contains(member.location) { continue }
+                if member.isAbandoned || torn.contains(member.location) { continue }
                 do throws(LogError) {
                     try await replay(member, commit: commit.commit)
                 } catch {
@@ -56,6 +50,7 @@ extension Recovery {
             case .tombstone:
                 let record = try TombstoneRecord(decoding: bytes, prefix: prefix)
                 contents.steps += record.tombstones.map(ReplayStep.tombstone)
+                for tombstone in record.tombstones { bury(tombstone, commit: commit) }
             case .namespaceOperation:
                 let record = try NamespaceRecord(decoding: bytes, prefix: prefix)
                 describe(record.operation, in: file, at: member.location.offset)
@@ -85,8 +80,14 @@ extension Recovery {
         contents.steps.append(.put(entry, commit: commit))
     }
 
+    mutating func bury(_ tombstone: Tombstone, commit: UInt64) {
+        let grave = GraveKey(
+            namespace: tombstone.namespace, key: tombstone.key, variant: tombstone.variant)
+        graves[grave] = max(graves[grave] ?? 0, commit)
+    }
+
     /// D-2: the journal knows a removal even when the log's tombstone was lost.
-    private func isGone(_ record: PayloadRecord, commit: UInt64) -> Bool {
+    func isGone(_ record: PayloadRecord, commit: UInt64) -> Bool {
         let one = GraveKey(namespace: record.namespace, key: record.key, variant: record.variant)
         let all = GraveKey(namespace: record.namespace, key: record.key, variant: nil)
         return max(graves[one] ?? 0, graves[all] ?? 0) > commit

@@ -9,7 +9,8 @@
 //  skips
 //     was dropped by an earlier recovery. A number that is missing is damage.
 //  6  The newest commits may be torn: whatever no later mark proves is verified in full; a torn
-//     variant is dropped without a word, since nobody was told it was durable.
+//     variant is dropped without a word, since nobody was told it was durable. What is whole is
+//     written anew before the log goes on (SegmentLog+Rewrite).
 //  7  Replay in commit order. A header that does not open below the mark is damage: loud and local.
 //
 // All of it reads. Mending (superblock copies, unwritten tails) comes last, in normal mode only,
@@ -45,7 +46,8 @@ struct Recovery {
     var descriptions: [NamespaceID: NamespaceDescription] = [:]
     /// Copies of the journal that could not be used, or lack a fact.
     var badJournals: [Int] = []
-    /// Members that an I/O error hides: not shown, and not given up.
+    /// What step 6 found whole, or could not read.
+    var unproven = UnprovenRecords()
     private var unreadable: Set<RecordLocation> = []
 
     struct GraveKey: Hashable {
@@ -197,11 +199,20 @@ struct Recovery {
     private mutating func findTornRecords(_ accepted: [CommitRecord]) async -> Set<RecordLocation> {
         let synced = start.syncedCommit
         var torn: Set<RecordLocation> = []
+        var tornCount = 0
         for commit in accepted where commit.commit > synced {
+            var families: [UnprovenRecords.Family] = []
+            var tornHere: Set<RecordLocation> = []
             let members = commit.members.filter { !$0.isAbandoned }
             let payloads = members.filter { $0.kind == RecordKind.payload.rawValue }
             for member in members where member.kind != RecordKind.payload.rawValue {
-                if await isTorn(member) { torn.insert(member.location) }
+                if await isTorn(member) {
+                    tornHere.insert(member.location)
+                } else if member.isTombstoneOrNamespace {
+                    unproven.metadata.append(member)
+                } else {
+                    unproven.inPlace.append(member)
+                }
             }
             var isBatchWhole = true
             // A variant's records follow each other, the first one first.
@@ -211,6 +222,7 @@ struct Recovery {
                 let count = root?.recordIndex == 0 ? Int(root!.recordCount) : 1
                 let family = payloads[index..<min(index + count, payloads.count)]
                 var isWhole = root?.recordIndex == 0 && family.count == count
+                var records = root.map { [$0] } ?? []
                 for (index, member) in family.dropFirst().enumerated() where isWhole {
                     guard let root, let record = await verified(member),
                         root.siblings[index].location == member.location,
@@ -220,24 +232,32 @@ struct Recovery {
                         isWhole = false
                         break
                     }
+                    records.append(record)
                 }
-                if !isWhole {
-                    torn.formUnion(family.map(\.location))
+                if isWhole {
+                    families.append(
+                        .init(
+                            commit: commit.commit, isBatched: family.contains(where: \.isBatched),
+                            records: records))
+                } else {
+                    tornHere.formUnion(family.map(\.location))
                     if family.contains(where: \.isBatched) { isBatchWhole = false }
                 }
                 index += family.count
             }
-            if !isBatchWhole { torn.formUnion(payloads.filter(\.isBatched).map(\.location)) }
-        }
-        for commit in accepted where commit.commit > synced {
-            for member in commit.members
-            where torn.contains(member.location) && !unreadable.contains(member.location) {
-                var dropped = member
-                dropped.isAbandoned = true
-                start.dropped.append(dropped)
+            if !isBatchWhole {
+                tornHere.formUnion(payloads.filter(\.isBatched).map(\.location))
+                families.removeAll(where: \.isBatched)
             }
+            unproven.families += families
+            let hidden = members.filter {
+                tornHere.contains($0.location) && unreadable.contains($0.location)
+            }
+            unproven.inPlace += hidden
+            tornCount += tornHere.count - hidden.count
+            torn.formUnion(tornHere)
         }
-        contents.report.droppedRecordCount = start.dropped.count
+        contents.report.droppedRecordCount = tornCount
         return torn
     }
 
@@ -295,13 +315,13 @@ struct Recovery {
 
     private mutating func finish(_ accepted: [CommitRecord], checkpoint: CheckpointHeader?) {
         let seen = commits.map(\.record.commit).max() ?? 0
-        // A commit that the mark knows and nobody finds is named by the next one as well: it is
-        // missing at every opening, not at this one alone (N-6).
-        start.lastCommit = max(
-            accepted.last?.commit ?? 0, checkpoint?.commit ?? 0, mark.syncedCommit)
+        // The log goes on from the last commit that is proven (RCV-12). If nobody finds that one,
+        // the next names it all the same: it is missing at every opening, not at this one alone.
+        start.lastCommit = start.syncedCommit
         start.nextCommit = max(seen, start.lastCommit, journalCommit) + 1
-        // With torn records to give up, the newest commit stays unproven until that is written.
-        if start.dropped.isEmpty { start.syncedCommit = start.lastCommit }
+        unproven.facts = facts.filter { $0.commit > start.syncedCommit }
+            .sorted(by: JournalEntry.isOrdered)
+        unproven.families = unproven.families.filter { !isGone($0.records[0], commit: $0.commit) }
         start.markTurn = mark.turn
         start.checkpointGeneration = checkpoint?.generation ?? 0
         start.checkpointedCommit = checkpoint?.commit ?? 0

@@ -31,18 +31,16 @@ public struct CheckpointSource: Sendable {
 extension SegmentLog {
     /// Whether enough was committed since the last checkpoint that a new one pays.
     public var isCheckpointDue: Bool {
-        lastCommit - checkpointedCommit >= options.commitsPerCheckpoint && dropped.isEmpty
+        lastCommit - checkpointedCommit >= options.commitsPerCheckpoint
     }
 
-    /// Writes a checkpoint of the index. While torn records are not declared given up, a checkpoint
-    /// would prove their commit (RCV-12): none is written.
+    /// Writes a checkpoint of the index.
     /// *Durability:* durable when this returns; until then the old checkpoint stands.
     /// *Complexity:* linear in the entries; memory for a piece of 1 MiB, and for the heat table.
     public func checkpoint(_ source: CheckpointSource) async throws(LogError) {
         await lockCheckpoint()
         defer { checkpointLock.release() }
         try requireWritable()
-        guard dropped.isEmpty else { return }
         let reached = Mutex<LogPosition?>(nil)
         try await barrier { position in reached.withLock { $0 = position } }
         let position = reached.withLock { $0! }

@@ -76,12 +76,16 @@ extension SegmentLog {
         return try await enqueue(.puts(puts), durability)
     }
 
-    /// Records that one variant, or one batch, may have: they fit a commit beside torn ones that it
-    /// gives up.
-    public nonisolated var recordCountMax: Int {
-        let capacity = CommitRecord.memberCapacity(unit: superblock.alignmentUnit)
-        return capacity - capacity / 2
+    /// Records that one variant, or one batch, may have: they fit a commit however much before it
+    /// was not flushed.
+    public nonisolated var recordCountMax: Int { memberCapacity - unflushedMemberCountMax }
+
+    nonisolated var memberCapacity: Int {
+        CommitRecord.memberCapacity(unit: superblock.alignmentUnit)
     }
+
+    /// More is flushed unasked, as `unflushedBytesMax`.
+    private nonisolated var unflushedMemberCountMax: Int { memberCapacity / 2 }
 
     /// Forgets a variant, or all variants of a key. *Durability:* as asked for when this returns;
     /// durable, it never comes back (D-1).
@@ -151,12 +155,9 @@ extension SegmentLog {
     /// As many waiting operations as one commit record can name; `nil` when none waits.
     private func takeGroup() -> CommitGroup? {
         guard !queue.isEmpty else { return nil }
-        let capacity = CommitRecord.memberCapacity(unit: superblock.alignmentUnit)
-        // Room for one variant stays, however much there is to give up.
-        var group = CommitGroup(dropped: Array(dropped.prefix(capacity / 2)))
-        while let operation = queue.first,
-            group.take(operation, capacity: capacity, unit: superblock.alignmentUnit)
-        {
+        // All that is not flushed fits one commit: the next opener has to write it anew (COM-16).
+        var group = CommitGroup(capacity: memberCapacity - unflushedMemberCount)
+        while let operation = queue.first, group.take(operation, unit: superblock.alignmentUnit) {
             queue.removeFirst()
         }
         return group
@@ -177,21 +178,29 @@ extension SegmentLog {
         let commit = nextCommit
         nextCommit += 1
         try await writeMetadata(of: &group, commit: commit)
-        let written = try await writeCommitRecord(of: group, commit: commit)
-        noteUnflushed(group, commitIn: written.handle)
-        if group.needsFlush || unflushedBytes > Self.unflushedBytesMax {
-            do throws(LogError) {
-                try await flushFiles()
-            } catch {
-                await retract(written.handle, written.slot)
-                throw error
-            }
+        try await write(group.members, as: commit, needsFlush: group.needsFlush)
+    }
+
+    /// Names records whose writes have completed in a commit record, and flushes if that is asked
+    /// for or due.
+    func write(_ members: [CommitMember], as commit: UInt64, needsFlush: Bool)
+        async throws(LogError)
+    {
+        let written = try await writeCommitRecord(of: members, commit: commit)
+        let committedBytes = members.reduce(0) { $0 + ($1.isAbandoned ? 0 : $1.recordBytes) }
+        unflushedFiles.formUnion(members.compactMap { segments[$0.location.segment]?.file })
+        unflushedFiles.insert(written.handle.file)
+        unflushedBytes += committedBytes
+        unflushedMemberCount += members.count
+        if needsFlush || unflushedBytes > Self.unflushedBytesMax
+            || unflushedMemberCount > unflushedMemberCountMax
+        {
+            try await flushFiles()
         }
-        advanceChains(past: written, members: group.members)
-        dropped.removeFirst(group.dropped.count)
+        advanceChains(past: written, members: members)
         lastCommit = commit
         counters.commitCount += 1
-        counters.committedBytes += group.committedBytes
+        counters.committedBytes += committedBytes
         advanceSynced()
     }
 
@@ -202,8 +211,7 @@ extension SegmentLog {
 
     /// Says, to later commits and to the mark, how far the log is proven.
     private func advanceSynced() {
-        // Until every torn record is declared given up, the torn commit must not look proven.
-        guard unflushedFiles.isEmpty, dropped.isEmpty, syncedCommit < lastCommit else { return }
+        guard unflushedFiles.isEmpty, syncedCommit < lastCommit else { return }
         syncedCommit = lastCommit
         startMark()
     }
@@ -247,6 +255,12 @@ extension SegmentLog {
         let entries =
             tombstones.map(JournalEntry.tombstone)
             + operations.map(JournalEntry.namespaceOperation)
+        try await appendToJournals(entries)
+        group.touchesJournal = true
+    }
+
+    /// Appends to both copies. *Durability:* that of the next flush.
+    func appendToJournals(_ entries: [JournalEntry]) async throws(LogError) {
         let blocks = JournalBlock.pack(entries)
         do throws(DiskError) {
             for index in journals.indices {
@@ -259,11 +273,12 @@ extension SegmentLog {
         } catch {
             throw .disk(error)
         }
-        group.touchesJournal = true
+        unflushedFiles.formUnion(journals.map(\.file))
     }
 
     /// Writes the record into the slot that waits for it; returns the segment it went to.
-    private func writeCommitRecord(of group: CommitGroup, commit: UInt64) async throws(LogError)
+    private func writeCommitRecord(of members: [CommitMember], commit: UInt64)
+        async throws(LogError)
         -> WrittenCommit
     {
         await lockSegments()
@@ -279,7 +294,6 @@ extension SegmentLog {
         let (slot, next, later) = current!.takeSlot()!
         segmentLock.release()
 
-        let members = group.members
         let location = RecordLocation(segment: handle.id, offset: slot)
         let record = CommitRecord(
             prefix: RecordPrefix(
@@ -293,18 +307,9 @@ extension SegmentLog {
             try await disk.writeBytes(
                 handle.file, at: slot, record.encode(key: handle.recordKey).bytes)
         } catch {
-            await retract(handle, slot)
             throw .disk(error)
         }
         return WrittenCommit(handle: handle, slot: slot, next: next, later: later)
-    }
-
-    /// After a failed write or flush a commit record may be read back and still not be durable, and
-    /// no later flush would prove anything about it (MED-9): the next opener must not build on it.
-    /// So the slot is emptied, as well as the disk still can.
-    private func retract(_ handle: SegmentHandle, _ slot: UInt64) async {
-        let zeros = [UInt8](repeating: 0, count: Int(unit))
-        try? await disk.writeBytes(handle.file, at: slot, zeros)
     }
 
     private struct WrittenCommit {
@@ -335,16 +340,8 @@ extension SegmentLog {
     /// What recovery may have to verify in full after a crash; more is flushed unasked.
     private static let unflushedBytesMax: UInt64 = 256 << 20
 
-    private func noteUnflushed(_ group: CommitGroup, commitIn handle: SegmentHandle) {
-        unflushedFiles.formUnion(
-            group.members.compactMap { segments[$0.location.segment]?.file })
-        unflushedFiles.insert(handle.file)
-        if group.touchesJournal { unflushedFiles.formUnion(journals.map(\.file)) }
-        unflushedBytes += group.committedBytes
-    }
-
     /// L2. One flush per file; all are issued after the last completion of every group so far.
-    private func flushFiles() async throws(LogError) {
+    func flushFiles() async throws(LogError) {
         do throws(DiskError) {
             for file in unflushedFiles.sorted(by: { $0.raw < $1.raw }) {
                 try await disk.flush(file)
@@ -354,6 +351,7 @@ extension SegmentLog {
         }
         unflushedFiles = []
         unflushedBytes = 0
+        unflushedMemberCount = 0
     }
 
     /// Moves the mark (CONTRACT L-1), without a flush and without anybody waiting for it.

@@ -42,6 +42,8 @@ extension SegmentLog {
         let log = SegmentLog(
             disk: disk, environment: environment, options: options, superblock: copies.superblock,
             superblockFile: file, journals: recovery.journals, start: recovery.start)
+        let moved = await log.rewrite(recovery.unproven)
+        recovery.contents.relocate(moved)
         return (log, recovery.contents)
     }
 
@@ -153,10 +155,7 @@ extension Recovery {
     /// that holds few facts for its size: facts stay true for ever, so any mixture of old and new
     /// is right.
     private mutating func mendJournals(_ entropy: any Entropy) async throws(DiskError) {
-        let ordered = facts.sorted { left, right in
-            let (a, b) = (left.order, right.order)
-            return a.0 != b.0 ? a.0 < b.0 : a.1.lexicographicallyPrecedes(b.1)
-        }
+        let ordered = facts.sorted(by: JournalEntry.isOrdered)
         let dense = UInt64(JournalBlock.pack(ordered).count) + 1
         for index in StoreFiles.journals.indices {
             let position = journals.firstIndex { $0.copyIndex == index }
@@ -173,19 +172,5 @@ extension Recovery {
             }
         }
         journals.sort { $0.copyIndex < $1.copyIndex }
-    }
-}
-
-extension JournalEntry {
-    /// One order for all facts, so that a rewritten journal is the same on every run.
-    fileprivate var order: (UInt64, [UInt8]) {
-        switch self {
-        case .tombstone(let tombstone):
-            (tombstone.commit, tombstone.key.bytes + bigEndianBytes(tombstone.variant?.raw ?? 0))
-        case .namespaceOperation(.create(let description)):
-            (0, bigEndianBytes(UInt64(description.id.raw)))
-        case .namespaceOperation(.drop(let id, let commit)):
-            (commit, bigEndianBytes(UInt64(id.raw)))
-        }
     }
 }

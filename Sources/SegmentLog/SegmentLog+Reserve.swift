@@ -2,7 +2,8 @@ import BlockIO
 import ChunkFormat
 import Primitives
 
-/// What a place is for: payload stops at the capacity, metadata may use the slack (L6).
+/// What a place is for: payload stops at the capacity; metadata, and what recovery writes anew,
+/// may use the slack (L6).
 public enum ReservationPurpose: Sendable {
     case payload
     case metadata
@@ -113,7 +114,7 @@ extension SegmentLog {
         let available =
             superblock.capacityBytes > allocated ? superblock.capacityBytes - allocated : 0
         var size = min(superblock.segmentBytes, available & ~(unit - 1))
-        if purpose == .metadata { size = max(size, 16 * unit) }
+        if purpose == .metadata { size = max(size, 16 * unit, needed) }
         guard size >= needed else {
             throw .capacityExceeded(neededBytes: needed, availableBytes: available)
         }

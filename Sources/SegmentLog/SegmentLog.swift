@@ -12,7 +12,8 @@
 //  L4  A segment takes records only after its header, its length and its name were flushed.
 //  L5  After a failed write or flush the log is degraded: no later group is written (CONTRACT O-4).
 //  L6  Files never exceed the capacity by more than the metadata slack: checkpoint and heat table,
-//      and the small segments in which a full store still takes removals and commit records.
+//      the small segments in which a full store still takes removals and commit records, and one
+//      segment into which an opening wrote anew what was unproven.
 
 import BlockIO
 import ChunkFormat
@@ -47,10 +48,10 @@ public actor SegmentLog {
     /// Touched by groups that nobody wanted flushed; the next flush takes them all.
     var unflushedFiles: Set<FileID> = []
     var unflushedBytes: UInt64 = 0
+    /// Members of those groups: together at most what one commit can name (COM-16).
+    var unflushedMemberCount = 0
     var markTurn: UInt64
     var markTask: Task<Void, Never>?
-    /// Torn records that the next commit declares given up.
-    var dropped: [CommitMember]
     var queue: [QueuedOperation] = []
     var isCommitting = false
     var degradedReason: String?
@@ -80,7 +81,6 @@ public actor SegmentLog {
         lastCommit = start.lastCommit
         syncedCommit = start.syncedCommit
         markTurn = start.markTurn
-        dropped = start.dropped
         checkpointGeneration = start.checkpointGeneration
         checkpointedCommit = start.checkpointedCommit
         allocatedBytes = start.allocatedBytes
@@ -136,7 +136,6 @@ struct LogStart {
     var lastCommit: UInt64 = 0
     var syncedCommit: UInt64 = 0
     var markTurn: UInt64 = 0
-    var dropped: [CommitMember] = []
     var checkpointGeneration: UInt64 = 0
     var checkpointedCommit: UInt64 = 0
     var allocatedBytes: UInt64 = 0

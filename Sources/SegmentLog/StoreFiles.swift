@@ -29,20 +29,24 @@ public enum StoreFiles {
 /// Reads and writes of small structures: through a buffer of the disk's, as plain bytes.
 extension Disk {
     /// `byteCount` bytes from `offset`, or fewer at the file's end. Both are multiples of U.
-    public func readBytes(_ file: FileID, at offset: UInt64, byteCount: Int)
-        async throws(DiskError) -> [UInt8]
-    {
+    public func readBytes(
+        _ file: FileID, at offset: UInt64, byteCount: Int, untilCancelled: Bool = false
+    ) async throws(DiskError) -> [UInt8] {
         let buffer = makeBuffer(byteCount: aligned(byteCount, to: traits.alignment))
-        let count = try await readToEnd(file, at: offset, into: buffer.slice)
+        let count = try await readToEnd(
+            file, at: offset, into: buffer.slice, untilCancelled: untilCancelled)
         return unsafe buffer.withBytes { unsafe Array($0.prefix(min(count, byteCount))) }
     }
 
     /// As `read`, but a read that ends early inside the file is an error. Recovery takes the end of
     /// a file for the end of what was written: a short count there must not pass for it (N-6).
-    func readToEnd(_ file: FileID, at offset: UInt64, into slice: IOSlice)
-        async throws(DiskError) -> Int
-    {
-        let count = try await read(file, at: offset, into: slice)
+    func readToEnd(
+        _ file: FileID, at offset: UInt64, into slice: IOSlice, untilCancelled: Bool = false
+    ) async throws(DiskError) -> Int {
+        let count =
+            untilCancelled
+            ? try await readUntilCancelled(file, at: offset, into: slice)
+            : try await read(file, at: offset, into: slice)
         if count == slice.byteCount { return count }
         let end = try await byteCount(of: file)
         guard end <= offset + UInt64(count) else {

@@ -137,16 +137,8 @@ struct NthTests {
         } else {
             marks.hit("reads beside failing writes", if: isHit)
         }
-        let promised = { (owner: UInt64) in
-            !life.model.allowed(owner, after: .powerCut).contains(nil)
-        }
         let cut = after.afterPowerCut(.drawn(seed: UInt64(one.number) << 8 | one.seed))
-        var afterCut = life.examine(cut, owners: Trace.owners, after: .powerCut).violations
-        if one.operation == .flush && isHit {
-            let count = afterCut.count
-            afterCut.removeAll { KnownIssues.isSuspectRecord($0, promised) }
-            marks.hit("known issue: suspect record", if: afterCut.count < count)
-        }
+        let afterCut = life.examine(cut, owners: Trace.owners, after: .powerCut).violations
         wrong += afterCut.map { "after a power cut: \($0)" }
         wrong += life.examine(after, owners: Trace.owners, after: .processDeath).violations.map {
             "after a restart: \($0)"

@@ -234,6 +234,46 @@ struct FeedTests {
         }
     }
 
+    @Test("X-1 a cancelled wait for a layer ends at once, and the layer can be asked for again")
+    func cancelled() throws {
+        let machine = SimulatedMachine(seed: 9)
+        let db = try machine.open()
+        try machine.scheduler.wait { [self] () async -> Result<Void, any Error> in
+            do {
+                let space = try await db.namespace("acme", model: smallBinding(layers: 8))
+                try await stored(space, 0..<2)
+                let items = (0..<2 as Range<UInt64>).map {
+                    FeedItem(space, TestChunk($0, tokenCount: 40).key(in: space))
+                }
+                let feed = try await ChunkFeed.start(items, options: FeedOptions(layersAhead: 2))
+                #expect(try await feed.nextLayer()?.layer == 0)
+                // Layers 1 and 2 are there; the reads of layer 3 are the first that are held.
+                machine.disk.hold(number: 1, andAllAfter: true)
+                #expect(try await feed.nextLayer()?.layer == 1)
+                #expect(try await feed.nextLayer()?.layer == 2)
+                let waiting = Task(executorPreference: machine.scheduler) {
+                    try await feed.nextLayer()?.layer
+                }
+                await machine.scheduler.clock.sleep(nanoseconds: 1_000_000_000)
+                #expect(machine.disk.heldCount > 0)
+                waiting.cancel()
+                #expect(await waiting.result.error as? StoreError == .cancelled)
+                machine.disk.release()
+                var layers: [Int] = []
+                for try await layer in feed {
+                    layers.append(layer.layer)
+                    let first = plane(0, layer: layer.layer, .keys, byteCount: 256 * 40)
+                    #expect(layer.withPlane(chunk: 0, .keys) { Array($0) } == first)
+                }
+                #expect(layers == [3, 4, 5, 6, 7])
+                await db.close()
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }.get()
+    }
+
     @Test("a feed of a store that was closed says so", arguments: PlaceKind.all)
     func closed(kind: PlaceKind) throws {
         let place = StorePlace(kind)
@@ -250,6 +290,10 @@ struct FeedTests {
             }
         }
     }
+}
+
+extension Result {
+    fileprivate var error: Failure? { if case .failure(let error) = self { error } else { nil } }
 }
 
 /// Counts the memory that is asked for.

@@ -51,13 +51,7 @@ import Testing
                 bytes[Int.random(in: 0..<min(bytes.count, 400), using: &generator)] =
                     UInt8.random(in: 0...255, using: &generator)
             }
-            var annotator = Annotator(secret: FuzzTarget.secret, rowCountMax: 64)
-            let place = RecordLocation(segment: SegmentID(0), offset: .max - 4_096)
-            annotator.headerRegion(bytes, at: place, key: FuzzTarget.recordKey)
-            annotator.metadata(bytes, base: .max - 100)
-            annotator.namespaceOperation(bytes)
-            for layout in AllLayouts.all { annotator.structure(layout, bytes, base: .max) }
-            #expect(annotator.lines.count < 20_000)
+            #expect(target.annotate(bytes).lines.count < 20_000)
         }
     }
 }

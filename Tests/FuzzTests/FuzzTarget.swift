@@ -38,6 +38,7 @@ struct FuzzTarget: Sendable, CustomStringConvertible {
     }
 
     private func repairMetadata(_ bytes: inout [UInt8]) {
+        guard bytes.count >= 256 else { return }
         func count(_ at: Int) -> Int {
             (0..<4).reduce(0) { $0 | Int(bytes[at + $1]) << ($1 * 8) }
         }

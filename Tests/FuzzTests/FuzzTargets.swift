@@ -110,7 +110,10 @@ extension FuzzTarget {
     }
 
     private static let records: [FuzzTarget] =
-        [("payload-record", UInt64(16_384)), ("payload-first-of-two", 40_960)].map { name, offset in
+        [
+            ("payload-record", UInt64(16_384)), ("payload-first-of-two", 40_960),
+            ("payload-second-of-two", 53_248),
+        ].map { name, offset in
             record(
                 name, at: offset,
                 [
@@ -126,11 +129,14 @@ extension FuzzTarget {
             record("tombstone-record", at: 69_632, [("tombstoneHeader", 0), ("tombstoneRow", 80)]) {
                 bytes, prefix throws(FormatError) in
                 try TombstoneRecord(decoding: bytes, prefix: prefix).encode(key: recordKey)
-            },
-            record("namespace-create-record", at: 8_192, [("namespaceHeader", 0)]) {
+            }
+        ]
+        + ["namespace-create-record", "namespace-drop-record"].map { name in
+            record(name, at: 8_192, [("namespaceHeader", 0)]) {
                 bytes, prefix throws(FormatError) in
                 try NamespaceRecord(decoding: bytes, prefix: prefix).encode(key: recordKey)
-            },
+            }
+        } + [
             record(
                 "commit-record", at: 36_864,
                 [("commitHeader", 0), ("commitMember", 128), ("commitMember", 176)]
@@ -139,7 +145,7 @@ extension FuzzTarget {
                     decoding: bytes, at: prefix.location, unit: 4_096, useSequence: 1,
                     segmentBytes: 131_072, key: recordKey
                 ).encode(key: recordKey)
-            },
+            }
         ]
 
     private static func stream(
@@ -166,5 +172,28 @@ extension FuzzTarget {
             let body = CheckpointRows.encode(segments: rows.segments, entries: rows.entries).body
             return Array(body.prefix(120))
         },
+        safetensors,
     ]
+
+    /// Not a structure of ours, and read from strangers all the same.
+    private static let safetensors: FuzzTarget = {
+        let header = #"""
+            {"__metadata__":{"a":"\u00e9"},"k":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},
+            "v":{"dtype":"BF16","shape":[1,2],"data_offsets":[8,12]}}
+            """#
+        let length = UInt64(header.utf8.count)
+        let bytes =
+            bigEndianBytes(length).reversed() + Array(header.utf8) + Array(UInt8(0)..<12)
+        return FuzzTarget(name: "safetensors", bytes: bytes, seal: nil, layouts: []) {
+            bytes throws(FormatError) in
+            do throws(SafetensorsError) {
+                _ = try Safetensors(parsing: bytes.span)
+                return bytes
+            } catch {
+                throw FormatError(
+                    .corrupt, structure: "safetensors", field: "", expected: "a header",
+                    found: error.reason)
+            }
+        }
+    }()
 }

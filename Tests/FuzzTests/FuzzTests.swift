@@ -1,5 +1,6 @@
 import ChunkFormat
 import Primitives
+import Synchronization
 import Testing
 
 /// Every decoder on damaged goldens: a value or a typed error, never a trap (a trap ends the run),
@@ -10,20 +11,9 @@ import Testing
     /// Decodes; when that succeeds, what was found must survive encoding. True when it decoded.
     @discardableResult
     static func decodes(_ bytes: [UInt8], _ target: FuzzTarget, _ what: String) -> Bool {
-        let found: [UInt8]
-        do throws(FormatError) {
-            found = try target.decode(bytes)
-        } catch {
-            #expect(!error.clause.isEmpty && !error.structure.isEmpty)
-            return false
-        }
-        do throws(FormatError) {
-            let again = try target.decode(found)
-            #expect(again == found, "\(target): \(what): another value after encoding")
-        } catch {
-            Issue.record("\(target): \(what): what was decoded does not decode again: \(error)")
-        }
-        return true
+        let (isDecoded, complaint) = target.examine(bytes)
+        if let complaint { Issue.record("\(target): \(what): \(complaint)") }
+        return isDecoded
     }
 
     @Test("the goldens decode, and encode to themselves", arguments: names)
@@ -51,7 +41,8 @@ import Testing
         let isSealed = target.seal != nil
         for index in bytes.indices {
             let isPlain = bytes[index] == 0 && index > 512 && index < bytes.count - 16
-            let bits = isPlain && FuzzTarget.factor < 20
+            let bits =
+                isPlain && FuzzTarget.factor < 20
                 ? [Int.random(in: 0..<8, using: &generator)] : Array(0..<8)
             if isPlain && FuzzTarget.factor < 20 && index % 8 != 0 { continue }
             for bit in bits {
@@ -85,13 +76,35 @@ import Testing
         }
     }
 
+    @Test("FMT-10 the kept corpus: a value or a typed error", arguments: names)
+    func corpus(_ name: String) {
+        let target = FuzzTarget.named(name)
+        for (file, bytes) in target.kept {
+            for bytes in [bytes, target.repaired(bytes)] {
+                Self.decodes(bytes, target, "corpus \(file)")
+                #expect(target.annotate(bytes).lines.count < 20_000, "\(name): \(file)")
+            }
+        }
+    }
+
+    @Test func theCorpusIsThere() {
+        #expect(FuzzTarget.all.contains { !$0.kept.isEmpty })
+    }
+
+    /// Of all targets together; `randomDamage` alone does as many.
+    static let mutationCountMin = 20_000
+    private static let done = Mutex((targetCount: 0, mutationCount: 0))
+
     @Test("FMT-4 FMT-10 random damage behind a good seal", arguments: names)
     func randomDamage(_ name: String) {
         let target = FuzzTarget.named(name)
         var generator = SeededGenerator(seed: 77)
-        let reach = min(target.bytes.count, 640)
-        for round in 0..<400 * FuzzTarget.factor {
-            var bytes = target.bytes
+        let starts = [target.bytes] + target.kept.map(\.bytes).filter { !$0.isEmpty }
+        let roundCount = (Self.mutationCountMin / Self.names.count + 1) * FuzzTarget.factor
+        for round in 0..<roundCount {
+            var bytes =
+                round.isMultiple(of: 2) ? target.bytes : starts.randomElement(using: &generator)!
+            let reach = min(bytes.count, 640)
             for _ in 0...Int.random(in: 0..<4, using: &generator) {
                 let at = Int.random(in: 0..<reach, using: &generator)
                 bytes[at] = [0, 1, 0x7F, 0x80, 0xFF, UInt8.random(in: 0...255, using: &generator)]
@@ -101,6 +114,15 @@ import Testing
                 bytes.removeLast(Int.random(in: 0..<bytes.count, using: &generator))
             }
             Self.decodes(target.repaired(bytes), target, "round \(round)")
+        }
+        let (targetCount, mutationCount) = Self.done.withLock { done in
+            done.targetCount += 1
+            done.mutationCount += roundCount
+            return done
+        }
+        if targetCount == Self.names.count {
+            print("FUZZ: \(mutationCount) mutations over \(targetCount) decoders")
+            #expect(mutationCount >= Self.mutationCountMin)
         }
     }
 

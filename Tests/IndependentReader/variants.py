@@ -95,12 +95,6 @@ class Replay:
         store = self.store
         for kind, fact in store.facts:
             self.fact(kind, fact)
-        # COM-7: abandoned by this or any later commit that counts
-        self.abandoned = {}
-        for c in store.commits:
-            for m in c["members"]:
-                if m["flags"] & 1:
-                    self.abandoned[m["segment"], m["offset"]] = c["commit"]
         self.from_checkpoint()
         for c in store.commits:
             self.commit(c)
@@ -128,8 +122,6 @@ class Replay:
     def from_checkpoint(self):
         for i, e in enumerate(self.store.entries):
             offset, size = e["block"] * 4096, e["headerBlocks"] * 4096
-            if (e["segment"], offset) in self.abandoned:
-                continue
             if self.hidden(name_of(e), self.store.base):  # CKP-9; its place may be gone
                 continue
             try:
@@ -160,9 +152,8 @@ class Replay:
         whole = proven or self.batch_is_whole(c)
         opened = []
         for m in c["members"]:
-            if (m["segment"], m["offset"]) in self.abandoned:
-                if self.abandoned[m["segment"], m["offset"]] >= c["commit"]:
-                    continue
+            if m["flags"] & 1:  # COM-7
+                continue
             try:
                 opened.append((m, *member_record(self.store, m)))
             except FormatError as error:
@@ -187,7 +178,7 @@ class Replay:
         """COM-15, RCV-11: the batched members of a commit that is not proven, all or none."""
         for m in c["members"]:
             place = (m["segment"], m["offset"])
-            if not m["flags"] & 2 or self.abandoned.get(place, 0) >= c["commit"]:
+            if m["flags"] & 3 != 2:
                 continue
             try:
                 seg, region, _ = member_record(self.store, m)
@@ -218,8 +209,8 @@ class Replay:
 
     def follow(self, c, place, first):
         """COM-10: the commit names record 0 and, right behind it, each sibling."""
-        named = [(m["segment"], m["offset"]) for m in c["members"] if m["kind"] == 1]
-        named = [n for n in named if self.abandoned.get(n, 0) < c["commit"]]
+        puts = [m for m in c["members"] if m["kind"] == 1 and not m["flags"] & 1]
+        named = [(m["segment"], m["offset"]) for m in puts]
         at = named.index(place) + 1
         rows = [(row["segment"], row["offset"]) for row in first["siblings"]]
         ok = named[at : at + len(rows)] == rows

@@ -119,23 +119,28 @@ final class DiffReaders {
     }
 
     private static func served(_ entry: ChunkEntry, _ space: Namespace) async throws -> String {
-        do {
-            guard let data = try await space.get(entry.key, variant: entry.variant) else {
-                return "none"
-            }
-            var bytes: [UInt8] = []
-            for layer in 0..<space.binding.layerCount {
-                bytes += data.plane(layer: layer, .keys)
-                bytes += data.plane(layer: layer, .values)
-            }
-            let digest = Digest128(hashing: bytes)
-            return hexadecimal(bigEndianBytes(digest.high) + bigEndianBytes(digest.low))
-        } catch StoreError.damaged {
-            return "damaged"
-        } catch StoreError.log(.unsupported) {
+        do throws(StoreError) {
+            return try await digest(entry, space) ?? "none"
+        } catch {
+            switch error {
             // A codec that is not known: the planes are not there (EXT-6).
-            return "damaged"
+            case .damaged, .log(.unsupported): return "damaged"
+            default: throw error
+            }
         }
+    }
+
+    private static func digest(_ entry: ChunkEntry, _ space: Namespace) async throws(StoreError)
+        -> String?
+    {
+        guard let data = try await space.get(entry.key, variant: entry.variant) else { return nil }
+        var bytes: [UInt8] = []
+        for layer in 0..<space.binding.layerCount {
+            bytes += data.plane(layer: layer, .keys)
+            bytes += data.plane(layer: layer, .values)
+        }
+        let digest = Digest128(hashing: bytes)
+        return hexadecimal(bigEndianBytes(digest.high) + bigEndianBytes(digest.low))
     }
 
     private func digest(of stored: StoredVariant, _ image: DiffImage) -> String {

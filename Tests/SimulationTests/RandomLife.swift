@@ -156,27 +156,19 @@ struct RandomLife {
         case .powerCut: machine = machine.afterPowerCut(.drawn(seed: generator.next()))
         }
         marks.hit(ending.rawValue)
-        examine(life, ending == .powerCut ? .powerCut : .processDeath, fault)
+        examine(life, ending == .powerCut ? .powerCut : .processDeath)
         // The next session begins on what was closed just now, all of it durable; except that
         // writes which a failed flush should have covered stay uncertain, whatever is done later.
         machine = machine.afterPowerCut(Survival(.none))
         if fault != nil && ending != .powerCut && wrong.isEmpty {
-            examine(life, .powerCut, fault)
+            examine(life, .powerCut)
             machine = machine.afterPowerCut(Survival(.none))
         }
     }
 
-    private mutating func examine(_ life: Life, _ loss: KeyModel.Loss, _ fault: DiskOperation?) {
+    private mutating func examine(_ life: Life, _ loss: KeyModel.Loss) {
         let found = life.examine(machine, owners: owners, after: loss)
-        let violations = found.violations.filter { violation in
-            let isKnown = KnownIssues.isSuspectRecord(violation) { owner in
-                !life.model.allowed(owner, after: .powerCut).contains(nil)
-            }
-            let isTolerated = isKnown && fault == .flush && loss == .powerCut
-            marks.hit("known issue: suspect record", if: isTolerated)
-            return !isTolerated
-        }
-        wrong += violations.map { "after \(loss): \($0)" }
+        wrong += found.violations.map { "after \(loss): \($0)" }
         marks.hit("dropped record", if: found.report.droppedRecordCount > 0)
         marks.hit("dropped commit", if: found.report.unprovenCommitCount > 0)
         marks.hit("journal copy mended", if: !found.report.repairedJournalCopies.isEmpty)

@@ -27,6 +27,7 @@ public final class SimulatedDisk: Disk {
     let opener: Int
     let isReadOnly: Bool
     private let counts = Mutex(DiskCounters())
+    let held = Mutex(Held())
 
     /// An empty disk.
     public convenience init(
@@ -66,7 +67,7 @@ public final class SimulatedDisk: Disk {
         count(request)
         let flight = medium.state.withLock { begin(request, &$0) }
         if request.operation == .read { SimulatedMemory.scribble(request.slice) }
-        scheduler.clock.schedule(afterNanoseconds: flight.time) { [self] in
+        schedule(afterNanoseconds: flight.time) { [self] in
             if flight.isShort { counts.withLock { $0.continuedCount += 1 } }
             finish(request, flight)
         }
