@@ -1,8 +1,8 @@
 // A disk that notices requests without an answer (CONTRACT X-2): one that is on its way for longer
-// than a stated time is counted and logged, once; nothing else happens to it, since memory and range
-// stay the request's. There is no timer: every request and every completion looks at the clock, and
-// the table is walked about once in a tenth of the stated time. A store that nobody calls reports
-// nothing, and loses nothing either.
+// than a stated time is counted and logged, once; nothing else happens to it, since memory and
+// range stay the request's. There is no timer: every request and every completion looks at the
+// clock, and the table is walked about once in a tenth of the stated time. A store that nobody
+// calls reports nothing, and loses nothing either.
 
 import BlockIO
 import Primitives

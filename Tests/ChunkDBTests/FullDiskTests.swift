@@ -120,7 +120,7 @@ struct FullDiskTests {
     }
 
     @Test(
-        "F-C F-E O-4 refuses puts with a typed error, loses nothing, and goes on when there is room",
+        "F-C F-E O-4 refuses puts with a typed error, loses nothing, goes on with room",
         arguments: [DiskEngine.automatic, .threads])
     func foreignFile(engine: DiskEngine) throws {
         let place = try #require(LoopFileSystem())
