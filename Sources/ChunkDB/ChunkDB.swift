@@ -26,6 +26,7 @@ import BSkiplist
 import BlockIO
 import ChunkFormat
 import KVModel
+import Logging
 import Primitives
 import SegmentLog
 import Synchronization
@@ -82,6 +83,10 @@ public final class ChunkDB: Sendable {
         guard PayloadRecord.digestBlockShiftRange.contains(options.digestBlockShift) else {
             throw .log(
                 .unsupported("digest blocks of 2^\(options.digestBlockShift) bytes; 12 to 20"))
+        }
+        let logger = options.logger
+        let disk = WatchedDisk(disk, limit: options.stallTime, clock: environment.clock) {
+            logger.warning("\($0)")
         }
         do throws(LogError) {
             let logOptions = try await logOptions(options, disk)

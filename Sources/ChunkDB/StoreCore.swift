@@ -25,6 +25,8 @@ public struct StoreCounters: Sendable, Equatable {
     public var withdrawnCount: UInt64 = 0
     /// Checkpoints that could not be written; the log alone is enough, opening takes longer.
     public var failedCheckpointCount: UInt64 = 0
+    /// Requests that the device did not answer within `StoreOptions.stallTime` (CONTRACT X-2).
+    public var stalledCount: UInt64 = 0
     public init() {}
 }
 
@@ -67,7 +69,11 @@ final class StoreCore: Sendable {
     func count(_ change: (inout StoreCounters) -> Void) {
         counters.withLock { change(&$0) }
     }
-    var storeCounters: StoreCounters { counters.withLock { $0 } }
+    var storeCounters: StoreCounters {
+        var counters = counters.withLock { $0 }
+        counters.stalledCount = (disk as? WatchedDisk)?.stalledCount ?? 0
+        return counters
+    }
 
     // MARK: Namespaces
 

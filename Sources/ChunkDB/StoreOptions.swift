@@ -21,6 +21,9 @@ public struct StoreOptions: Sendable {
     /// Memory for opened record headers, so that a second read of a chunk needs no header read.
     public var headerCacheSize: ByteCount
     public var commitsPerCheckpoint: UInt64
+    /// A request that the device has not answered for so long is counted (`stalledCount`) and
+    /// logged. It keeps memory and range for as long as it takes; `withDeadline` ends waits.
+    public var stallTime: Duration = .seconds(10)
     /// Told how far opening has come, from the thread that opens; must be short.
     public var openingProgress: (@Sendable (OpeningProgress) -> Void)?
     /// Told what opening found and what failed in the background; silent by default. Messages hold

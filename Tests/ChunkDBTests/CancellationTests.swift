@@ -276,6 +276,45 @@ struct CancellationTests {
         #expect(cancelledCount > 1_000)
     }
 
+    @Test(
+        "X-2 leave a device that does not answer noted: once a request, also when it answers late")
+    func stalled() throws {
+        let machine = SimulatedMachine(seed: 4)
+        let db = try machine.open()
+        let counts = try machine.run { () async throws(StoreError) in
+            let clock = machine.scheduler.clock
+            let space = try await db.namespace("acme", model: smallBinding())
+            try await TestChunk(0).put(in: space)
+            var counts = [db.counters.stalledCount]
+            machine.disk.hold(number: 1)
+            let (_, task) = Ending.of(machine.scheduler) { () async throws(StoreError) in
+                _ = try await space.get(TestChunk(0).key(in: space))
+            }
+            await clock.sleep(nanoseconds: 9 * second)
+            _ = try await TestChunk(1).put(in: space)
+            counts.append(db.counters.stalledCount)
+            task.cancel()
+            await clock.sleep(nanoseconds: 2 * second)
+            for owner in 2..<5 as Range<UInt64> { _ = try await TestChunk(owner).put(in: space) }
+            counts.append(db.counters.stalledCount)
+            machine.disk.release()
+            await clock.sleep(nanoseconds: second)
+            counts.append(db.counters.stalledCount)
+            machine.disk.hold(number: 1)
+            let (late, _) = Ending.of(machine.scheduler) { () async throws(StoreError) in
+                #expect(try await TestChunk(0).isIntact(in: space) == true)
+            }
+            await clock.sleep(nanoseconds: 11 * second)
+            machine.disk.release()
+            await clock.sleep(nanoseconds: second)
+            #expect(late.hasEnded)
+            counts.append(db.counters.stalledCount)
+            await db.close()
+            return counts
+        }
+        #expect(counts == [0, 0, 1, 1, 2])
+    }
+
     @Test("X-2 end at their deadline")
     func deadline() async throws {
         let start = ContinuousClock.now
