@@ -1,6 +1,8 @@
 // Question: how close do durable puts come to plain writes of the same bytes, each followed by a
 // flush? A bad answer: below 0.80 of the device for chunks of 32 MiB, or CPU per GiB of another
 // order than the one copy and the one digest that a put pays for.
+//
+// And what the levels cost: with several, their puts take turns.
 
 import ArgumentParser
 import ChunkDB
@@ -19,8 +21,10 @@ struct FillWorkload: Workload {
     @Option(help: "Puts at once; the yardstick has as many writes at once.")
     var writers = 1
 
-    @Option(help: "What a put waits for: durable, written or accepted; then a barrier a window.")
-    var durability = Durability.durable
+    @Option(
+        parsing: .upToNextOption,
+        help: "What a put waits for: durable, written, accepted; a barrier ends a window.")
+    var durability = [Durability.durable]
 
     @Option(help: "Bytes of one window.")
     var window = ByteSize(512 << 20)
@@ -29,8 +33,8 @@ struct FillWorkload: Workload {
     var rounds = 9
 
     func validate() throws {
-        guard (1...64).contains(writers), rounds > 0, !preset.isEmpty else {
-            throw ValidationError("writers are 1 to 64, and there is at least one round")
+        guard (1...64).contains(writers), rounds > 0, !preset.isEmpty, !durability.isEmpty else {
+            throw ValidationError("writers are 1 to 64, and there is at least one round and level")
         }
     }
 
@@ -42,19 +46,20 @@ struct FillWorkload: Workload {
         [
             "presets": .text(presets.map(\.rawValue).joined(separator: ",")),
             "writers": .number(writers), "windowBytes": .number(windowBytes),
-            "rounds": .number(roundCount), "durability": .text("\(durability)"),
+            "rounds": .number(roundCount),
+            "durability": .text(durability.map { "\($0)" }.joined(separator: ",")),
         ]
     }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let progress = Progress(
-            stepCount: presets.count * windowCount(rounds: roundCount, subjects: 1))
+            stepCount: presets.count * windowCount(rounds: roundCount, subjects: durability.count))
         defer { progress.finish() }
         for preset in presets {
             try measure(preset, in: workplace, &report, progress)
         }
         report.notes.append(
-            "put: key, `beginPut`, one `append` of arrays a layer, `commit`; \(durability) on "
+            "put: key, `beginPut`, one `append` of arrays a layer, `commit`; at its level on "
                 + "return, and a barrier ends a window below durable; "
                 + "all writers on one caller thread")
         report.notes.append(
@@ -69,8 +74,9 @@ struct FillWorkload: Workload {
         let chunksPerWindow = max(windowBytes / geometry.chunkBytes, writers)
         let bytesPerWindow = chunksPerWindow * geometry.chunkBytes
         // One window to warm up each, and one yardstick more than puts.
-        let yardstickBytes = (roundCount + 2) * bytesPerWindow
-        let chunkCount = (roundCount + 1) * chunksPerWindow
+        let levels = durability
+        let yardstickBytes = (roundCount * levels.count + 2) * bytesPerWindow
+        let chunkCount = (roundCount + 1) * levels.count * chunksPerWindow
         try workplace.requireSpace(yardstickBytes + chunkCount * geometry.chunkBytes)
         let loop = try DeviceLoop(
             directory: workplace.directory("device-\(preset.rawValue)"),
@@ -90,22 +96,56 @@ struct FillWorkload: Workload {
                 .durableWrite,
                 at: (first..<first + chunksPerWindow).map { UInt64($0 * geometry.chunkBytes) })
         }
-        let puts = Subject(name: "put \(geometry.sizeText)", subject: "chunkdb") { round in
-            let first = (round + 1) * chunksPerWindow
-            return try store.put(
-                first..<first + chunksPerWindow, writers: writers, durability)
+        var costs = levels.map { _ in PutCost() }
+        let puts = levels.enumerated().map { index, level in
+            Subject(name: "put \(geometry.sizeText), \(level)", subject: "chunkdb") { round in
+                let first = ((round + 1) * levels.count + index) * chunksPerWindow
+                let before = PutCost(store.db)
+                let work = try store.put(first..<first + chunksPerWindow, writers: writers, level)
+                costs[index].add(PutCost(store.db), since: before)
+                return work
+            }
         }
         var results = try interleave(
-            rounds: roundCount, yardstick: yardstick, subjects: [puts], progress: progress)
-        let payload = Double(chunkCount * geometry.chunkBytes)
-        let counters = store.db.diskCounters
-        results[1].metrics["writtenBytesPerPayloadByte"] = Double(counters.writtenBytes) / payload
-        results[1].metrics["flushesPerPut"] = Double(counters.flushCount) / Double(chunkCount)
-        results[1].metrics["copiedBytesPerPayloadByte"] =
-            Double(store.db.counters.copiedBytes) / payload
+            rounds: roundCount, yardstick: yardstick, subjects: puts, progress: progress)
+        let putCount = chunkCount / levels.count
+        for (index, cost) in costs.enumerated() {
+            results[index + 1].metrics.merge(
+                cost.metrics(putCount: putCount, payloadBytes: putCount * geometry.chunkBytes)
+            ) { $1 }
+        }
         report.results += results
         report.addPageCache(
             "page cache after \(geometry.sizeText) puts", subject: "chunkdb", below: store.path,
-            moved: Int(clamping: counters.writtenBytes))
+            moved: Int(clamping: store.db.diskCounters.writtenBytes))
+    }
+}
+
+/// Exact counts.
+private struct PutCost {
+    private var writtenBytes: UInt64 = 0
+    private var flushCount: UInt64 = 0
+    private var copiedBytes: UInt64 = 0
+
+    init() {}
+
+    init(_ db: ChunkDB) {
+        writtenBytes = db.diskCounters.writtenBytes
+        flushCount = db.diskCounters.flushCount
+        copiedBytes = db.counters.copiedBytes
+    }
+
+    mutating func add(_ after: PutCost, since before: PutCost) {
+        writtenBytes += after.writtenBytes - before.writtenBytes
+        flushCount += after.flushCount - before.flushCount
+        copiedBytes += after.copiedBytes - before.copiedBytes
+    }
+
+    func metrics(putCount: Int, payloadBytes: Int) -> [String: Double] {
+        [
+            "writtenBytesPerPayloadByte": Double(writtenBytes) / Double(payloadBytes),
+            "copiedBytesPerPayloadByte": Double(copiedBytes) / Double(payloadBytes),
+            "flushesPerPut": Double(flushCount) / Double(putCount),
+        ]
     }
 }
