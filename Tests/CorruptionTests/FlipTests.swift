@@ -45,7 +45,7 @@ struct FlipTests {
             return part == 0 ? [Flip(one)].compactMap { $0 } : []
         }
         if environment["CHUNKDB_FLIPS"] == "all" { return everyBit(part) }
-        let count = (Int(environment["CHUNKDB_FLIPS"] ?? "") ?? 2_000) / partCount
+        let count = (Int(environment["CHUNKDB_FLIPS"] ?? "") ?? 100_000) / partCount
         var generator = SeededGenerator(seed: UInt64(part) + 1)
         return (0..<count).map { index in draw(index, &generator) }
     }

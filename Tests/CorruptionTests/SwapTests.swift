@@ -1,9 +1,7 @@
 // SWAP: a write that landed elsewhere, or a read that came from elsewhere (CONTRACT F-D). Records
 // of every kind stand where others should.
 //
-// CHUNKDB_SWAP=first:second:mode:shape plays one case again, as a failure prints it. Ordinarily a
-// store with a checkpoint has its records exchanged, one without has them copied over each other;
-// CHUNKDB_SWAPS=all does both to both.
+// CHUNKDB_SWAP=first:second:mode:shape plays one case again, as a failure prints it.
 
 import ChunkDB
 import EngineTestSupport
@@ -38,7 +36,6 @@ struct SwapTests {
         let shape = part % 2
         let victim = Self.victims[shape]
         let only = Self.environment["CHUNKDB_SWAP"]
-        let doesAll = only != nil || Self.environment["CHUNKDB_SWAPS"] == "all"
         var seen: Set<Sight> = []
         var kinds: Set<RecordKind> = []
         for (index, one) in victim.records.enumerated() where index % 2 == part / 2 {
@@ -46,7 +43,6 @@ struct SwapTests {
                 for mode in Mode.allCases {
                     // To exchange two is the same the other way round.
                     if mode == .exchanged && other < index { continue }
-                    if !doesAll && mode != (shape == 0 ? .exchanged : .copied) { continue }
                     let name = "\(index):\(other):\(mode.rawValue):\(shape)"
                     if let only, only != name { continue }
                     let machine = victim.image()
