@@ -26,6 +26,7 @@ struct VerbTests {
             "show-hostile",
             ["show", "\(key(6, binding("x", layers: 1)))", "--namespace", hostileName]
         ),
+        ("segments", ["segments"]),
         ("verify", ["verify"]),
         ("verify-namespace", ["verify", "--namespace", "acme"]),
     ]
