@@ -317,17 +317,15 @@ struct CancellationTests {
 
     @Test("X-2 end at their deadline")
     func deadline() async throws {
-        let start = ContinuousClock.now
         await #expect(throws: StoreError.cancelled) {
             try await withDeadline(.milliseconds(30)) { () async throws(StoreError) in
-                do { try await Task.sleep(for: .seconds(100)) } catch { throw .cancelled }
+                do { try await Task.sleep(for: .seconds(1_000_000)) } catch { throw .cancelled }
             }
         }
-        #expect(ContinuousClock.now - start < .seconds(50))
-        let value = try await withDeadline(.seconds(100)) { () async throws(StoreError) in 5 }
+        let value = try await withDeadline(.seconds(1_000_000)) { () async throws(StoreError) in 5 }
         #expect(value == 5)
         await #expect(throws: StoreError.invalidName("x")) {
-            try await withDeadline(.seconds(100)) { () async throws(StoreError) in
+            try await withDeadline(.seconds(1_000_000)) { () async throws(StoreError) in
                 throw StoreError.invalidName("x")
             }
         }

@@ -62,6 +62,34 @@ struct VerbTests {
         check(object)
     }
 
+    /// No snapshot: what a file system allocates is its own affair.
+    @Test("space adds up to what is allocated, and knows the planes to the byte")
+    func space() throws {
+        let place = try Place()
+        try place.makeStore()
+        let outcome = place.run(["space", "--json"])
+        try expectSchemaManners(outcome, verb: "space")
+        let object = try outcome.json
+        func number(_ name: String) throws -> UInt64 {
+            UInt64(try #require(object[name] as? Int, "\(name)"))
+        }
+        let files = try #require(object["files"] as? [[String: Any]])
+        #expect(files.contains { $0["file"] as? String == "superblock" })
+        let segments = try place.run(["segments", "--json"]).json
+        let (planes, headers) = (try number("planeBytes"), try number("headerBytes"))
+        #expect(planes > 0 && planes + headers == segments["liveBytes"] as? Int ?? 0)
+        #expect(try number("deadBytes") == segments["deadBytes"] as? Int ?? 0)
+        let sum = try files.reduce(
+            planes + headers + number("deadBytes") + number("unwrittenBytes")
+        ) { $0 + UInt64($1["bytes"] as? Int ?? 0) }
+        // A file system may allocate less than is in use, for holes, never lose more than that.
+        #expect(try sum >= number("allocatedBytes"))
+        let ratio = try #require(object["amplification"] as? Double)
+        #expect(try abs(ratio - Double(number("allocatedBytes")) / Double(planes)) < 1e-9)
+        let text = place.run(["space"])
+        #expect(text.exit == .fine && text.output.contains("living planes"))
+    }
+
     @Test("let nothing that could command a terminal through")
     func controlCharacters() throws {
         let place = try Place()
@@ -70,9 +98,10 @@ struct VerbTests {
             for words in [words, words + ["--json"]] {
                 let outcome = place.run(words)
                 for scalar in (outcome.output + outcome.errors).unicodeScalars {
-                    let isPlain = scalar == "\n"
+                    let isPlain =
+                        scalar == "\n"
                         || scalar.value >= 0x20 && scalar.value != 0x7F
-                        && !(0x80..<0xA0).contains(scalar.value) && scalar != "\u{202E}"
+                            && !(0x80..<0xA0).contains(scalar.value) && scalar != "\u{202E}"
                     #expect(isPlain, "U+\(String(scalar.value, radix: 16)) in \(words)")
                 }
             }

@@ -39,6 +39,8 @@ struct SegmentMap {
     }
 
     private(set) var segments: [Segment]
+    /// Planes of living variants as stored, without padding.
+    private(set) var planeBytes: UInt64 = 0
     /// Living variants of which not every header opens: their bytes count as dead.
     private(set) var damagedVariantCount = 0
 
@@ -68,6 +70,7 @@ struct SegmentMap {
                 segments[place].live.append(range)
                 segments[place].liveBytes += record.header.prefix.recordBytes
                 segments[place].recordCount += 1
+                planeBytes += record.header.extents.reduce(0) { $0 + $1.storedBytes }
             }
             progress.update(done: UInt64(index + 1))
         }
