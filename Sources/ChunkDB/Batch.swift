@@ -60,11 +60,12 @@ public struct Batch: ~Copyable {
             } catch {
                 throw .log(error)
             }
+            var concluded: [CommitOutcome] = []
             for (put, outcome) in zip(puts, outcomes) {
-                try await put.conclude(outcome, durability)
+                concluded.append(try await put.conclude(outcome, durability))
             }
             await core.checkpointIfDue()
-            return outcomes
+            return concluded
         }
     }
 }

@@ -22,6 +22,9 @@ final class CallGate: Sendable {
         if !isIn { throw .log(.closed) }
     }
 
+    /// For what a call that is inside leaves behind: its end is waited for too.
+    func enterFromInside() { state.withLock { $0.insideCount += 1 } }
+
     func leave() {
         let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
             state.insideCount -= 1

@@ -25,19 +25,29 @@ struct FinishedPut: Sendable {
         } catch {
             throw .log(error)
         }
-        try await conclude(outcome, durability)
+        let concluded = try await conclude(outcome, durability)
         await core.checkpointIfDue()
-        return outcome
+        return concluded
     }
 
     /// What is owed after the log's answer.
-    func conclude(_ outcome: CommitOutcome, _ durability: Durability) async throws(StoreError) {
+    func conclude(_ outcome: CommitOutcome, _ durability: Durability) async throws(StoreError)
+        -> CommitOutcome
+    {
         try namespace.requireAlive()
-        // The one that came first may be only accepted, since it was not there at `settle`.
-        if outcome == .alreadyPresent {
-            _ = try await namespace.isPresent(entry.key, entry.variant, durability)
+        var outcome = outcome
+        // The one that came first may be only accepted, since it was not there at `settle`, and be
+        // withdrawn, or removed, before it is as durable as this call owes: then it is our turn.
+        while outcome == .alreadyPresent {
+            if try await namespace.isPresent(entry.key, entry.variant, durability) { break }
+            do throws(LogError) {
+                outcome = try await core.log.commit([step], durability)[0]
+            } catch {
+                throw .log(error)
+            }
         }
         core.count { $0.putCount += 1 }
+        return outcome
     }
 
     /// What the log is asked for once all writes have completed.
@@ -62,7 +72,7 @@ struct FinishedPut: Sendable {
         case .contested: return try await commit(.written)
         }
         core.count { $0.putCount += 1 }
-        try core.gate.enter()
+        core.gate.enterFromInside()
         Task(executorPreference: core.environment.executor) { await finish() }
         return .committed
     }

@@ -56,6 +56,12 @@ struct JournalWriter {
     mutating func append(_ blocks: [[JournalEntry]], on disk: any Disk) async throws(DiskError) {
         for entries in blocks {
             let offset = nextBlock * UInt64(Superblock.blockBytes)
+            // What recovery would not read is not written; the next opening makes the file dense.
+            guard offset + UInt64(Superblock.blockBytes) <= Self.byteCountMax else {
+                throw DiskError(
+                    code: .noSpace, operation: "append", file: StoreFiles.journals[copyIndex],
+                    offset: offset)
+            }
             if offset + UInt64(Superblock.blockBytes) > allocatedBytes {
                 try await disk.allocate(file, byteCount: allocatedBytes + Self.growthBytes)
                 allocatedBytes += Self.growthBytes

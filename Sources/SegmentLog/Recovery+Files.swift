@@ -157,6 +157,7 @@ extension Recovery {
             if policy != .inspect { try await disk.flush(file) }
         } catch {
             damage(name, 0, "\(error)")
+            hiddenSegments.append(id)
             return
         }
         let byteCount: UInt64
@@ -166,6 +167,7 @@ extension Recovery {
             bytes = try await disk.readBytes(file, at: 0, byteCount: Self.leftoverProofBytes)
         } catch {
             damage(name, 0, "RCV-6: the segment's header: \(error)")
+            hiddenSegments.append(id)
             return
         }
         do throws(FormatError) {
@@ -234,6 +236,7 @@ extension Recovery {
                 contents.report.checkpointIgnored = "there is none"
                 return nil
             }
+            checkpointedSegment = rows.map(\.segment).max()
             for segment in rows {
                 // A use that holds nothing but its header and first slot has nothing to lose.
                 let isEmpty = segment.usedBytes <= 2 * UInt64(superblock.alignmentUnit)

@@ -51,10 +51,20 @@ extension Recovery {
                 let record = try TombstoneRecord(decoding: bytes, prefix: prefix)
                 contents.steps += record.tombstones.map(ReplayStep.tombstone)
                 for tombstone in record.tombstones { bury(tombstone, commit: commit) }
+                if commit > start.syncedCommit {
+                    // In the log the commit that names the record counts (TMB-3).
+                    for var tombstone in record.tombstones {
+                        tombstone.commit = commit
+                        unproven.facts.insert(.tombstone(tombstone))
+                    }
+                }
             case .namespaceOperation:
                 let record = try NamespaceRecord(decoding: bytes, prefix: prefix)
                 describe(record.operation, in: file, at: member.location.offset)
                 contents.steps.append(.namespace(record.operation))
+                if commit > start.syncedCommit {
+                    unproven.facts.insert(.namespaceOperation(record.operation))
+                }
             case .annotation, .object: break  // Kept and skipped in version 0.
             case .commit, nil:
                 guard prefix.flags & RecordPrefix.requiredFlag == 0 else {

@@ -49,6 +49,10 @@ struct Recovery {
     /// What step 6 found whole, or could not read.
     var unproven = UnprovenRecords()
     private var unreadable: Set<RecordLocation> = []
+    /// Segments of which an I/O error hides the header or a commit slot.
+    var hiddenSegments: [SegmentID] = []
+    /// The newest segment that the checkpoint knows.
+    var checkpointedSegment: SegmentID?
 
     struct GraveKey: Hashable {
         let namespace: NamespaceID
@@ -141,6 +145,7 @@ struct Recovery {
                 handle.file, at: location.offset, byteCount: Int(unit))
         } catch {
             damage(handle.fileName, location.offset, "RCV-7: the commit slot: \(error)")
+            hiddenSegments.append(handle.id)
             return nil
         }
         return try? CommitRecord(
@@ -250,11 +255,7 @@ struct Recovery {
                 families.removeAll(where: \.isBatched)
             }
             unproven.families += families
-            let hidden = members.filter {
-                tornHere.contains($0.location) && unreadable.contains($0.location)
-            }
-            unproven.inPlace += hidden
-            tornCount += tornHere.count - hidden.count
+            tornCount += tornHere.subtracting(unreadable).count
             torn.formUnion(tornHere)
         }
         contents.report.droppedRecordCount = tornCount
@@ -304,8 +305,10 @@ struct Recovery {
 
     /// What does not open may be torn. What cannot be read may have been acknowledged: damage.
     private mutating func judge(_ error: LogError, _ member: CommitMember) {
-        guard case .disk = error else { return }
+        let isRead = if case .disk = error { false } else { true }
+        if isRead, !hiddenSegments.contains(member.location.segment) { return }
         unreadable.insert(member.location)
+        unproven.obstacle = "\(error)"
         damage(
             StoreFiles.segment(member.location.segment), member.location.offset,
             "RCV-10: \(error)")
@@ -319,8 +322,15 @@ struct Recovery {
         // the next names it all the same: it is missing at every opening, not at this one alone.
         start.lastCommit = start.syncedCommit
         start.nextCommit = max(seen, start.lastCommit, journalCommit) + 1
-        unproven.facts = facts.filter { $0.commit > start.syncedCommit }
-            .sorted(by: JournalEntry.isOrdered)
+        unproven.facts.formUnion(facts.filter { $0.commit > start.syncedCommit })
+        // One segment takes commits at a time: one that is older than a proven commit's, or than
+        // the newest that a checkpoint knows, hides nothing that is not proven.
+        let known = commits.filter { $0.record.commit <= start.syncedCommit }
+            .map(\.location.segment)
+        let newestKnown = (known + [checkpointedSegment].compactMap { $0 }).max()
+        if let hidden = hiddenSegments.max(), hidden >= newestKnown ?? hidden {
+            unproven.obstacle = "\(StoreFiles.segment(hidden)) could not be read"
+        }
         unproven.families = unproven.families.filter { !isGone($0.records[0], commit: $0.commit) }
         start.markTurn = mark.turn
         start.checkpointGeneration = checkpoint?.generation ?? 0

@@ -156,7 +156,10 @@ extension SegmentLog {
     private func takeGroup() -> CommitGroup? {
         guard !queue.isEmpty else { return nil }
         // All that is not flushed fits one commit: the next opener has to write it anew (COM-16).
-        var group = CommitGroup(capacity: memberCapacity - unflushedMemberCount)
+        // A group of a log that writes no more is only told so, and may be of any size.
+        let isWritable = degradedReason == nil && !isClosed
+        var group = CommitGroup(
+            capacity: isWritable ? memberCapacity - unflushedMemberCount : .max)
         while let operation = queue.first, group.take(operation, unit: superblock.alignmentUnit) {
             queue.removeFirst()
         }

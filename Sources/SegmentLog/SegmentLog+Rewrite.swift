@@ -12,8 +12,12 @@ extension SegmentLog {
     /// there is stays readable where it stands, and nothing is built on it.
     /// *Returns:* where record 0 of each variant went.
     func rewrite(_ unproven: UnprovenRecords) async -> [RecordLocation: RecordLocation] {
+        if let obstacle = unproven.obstacle {
+            degradedReason = "opened with what may be lost for good by writing: \(obstacle)"
+            return [:]
+        }
         do throws(LogError) {
-            try await append(unproven.facts)
+            try await append(unproven.facts.sorted(by: JournalEntry.isOrdered))
             return try await move(unproven)
         } catch {
             degrade(error)
@@ -57,6 +61,8 @@ extension SegmentLog {
         let commit = nextCommit
         nextCommit += 1
         try await write(members + unproven.inPlace, as: commit, needsFlush: true)
+        // Not to be done again if the process dies now.
+        await markTask?.value
         return moved
     }
 }

@@ -12,11 +12,14 @@ struct UnprovenRecords {
     var families: [Family] = []
     /// Tombstones and namespace operations.
     var metadata: [CommitMember] = []
-    /// Members that an I/O error hides, and kinds that version 0 keeps and does not read: they
-    /// stay named where they are.
+    /// Kinds that version 0 keeps and does not read: they stay named where they are.
     var inPlace: [CommitMember] = []
-    /// Of the journals: they may be read back, and not be durable, as the commits.
-    var facts: [JournalEntry] = []
+    /// Why nothing may be written: an I/O error hides what may have been acknowledged, and a commit
+    /// that skips it would give it up for good.
+    var obstacle: String?
+    /// What the journals say above the last proven commit, which may be read back and not be
+    /// durable either, and what records of the log say that the journals may have lost.
+    var facts: Set<JournalEntry> = []
 
     /// Rows of the commit that names all of it.
     var memberCount: Int {
