@@ -167,6 +167,9 @@ final class StoreCore: Sendable {
     /// Tells the host what opening found.
     func log(_ report: RecoveryReport) {
         for damage in report.damages { options.logger.error("damage: \(damage)") }
+        if let reason = report.readOnlyReason {
+            options.logger.error("opened to be read only: \(reason)")
+        }
         if let reason = report.checkpointIgnored {
             options.logger.notice("opened without a checkpoint: \(reason)")
         }

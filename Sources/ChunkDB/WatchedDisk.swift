@@ -34,7 +34,7 @@ final class WatchedDisk: Disk {
     ) {
         self.inner = inner
         self.clock = clock
-        self.limit = UInt64(clamping: Int64(limit / .nanoseconds(1)))
+        self.limit = UInt64(min(max(limit / .nanoseconds(1), 1), 1e18))
         self.report = report
     }
 

@@ -36,6 +36,8 @@ public struct RecoveryReport: Sendable {
     /// `nil` when the checkpoint was used; otherwise why not.
     public var checkpointIgnored: String?
     public var repairedSuperblockCopies: [Int] = []
+    /// Why the store can be read and not written until it is opened again; `nil` when it can.
+    public var readOnlyReason: String?
     /// Copies of the journal that lacked a fact of the other, by a torn append or a fault.
     public var repairedJournalCopies: [Int] = []
     /// Names in the directory that are not ours; left alone (O-3).

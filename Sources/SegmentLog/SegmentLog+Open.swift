@@ -35,15 +35,25 @@ extension SegmentLog {
                     expected: "no damage in strict mode", found: damage.reason),
                 file: damage.file, offset: damage.offset)
         }
-        try await recovery.mend(
-            badCopies: copies.bad.map(\.copyIndex), entropy: environment.entropy)
+        var trouble: LogError?
+        do throws(LogError) {
+            try await recovery.mend(
+                badCopies: copies.bad.map(\.copyIndex), entropy: environment.entropy)
+        } catch {
+            // What cannot be mended, on a full disk for example, can still be read (O-4).
+            trouble = error
+        }
         recovery.start.allocatedBytes +=
             Superblock.fileBytes + recovery.journals.reduce(0) { $0 + $1.allocatedBytes }
         let log = SegmentLog(
             disk: disk, environment: environment, options: options, superblock: copies.superblock,
             superblockFile: file, journals: recovery.journals, start: recovery.start)
-        let moved = await log.rewrite(recovery.unproven)
-        recovery.contents.relocate(moved)
+        if let trouble {
+            await log.degrade(trouble)
+        } else {
+            recovery.contents.relocate(await log.rewrite(recovery.unproven))
+        }
+        recovery.contents.report.readOnlyReason = await log.degradedReason
         return (log, recovery.contents)
     }
 

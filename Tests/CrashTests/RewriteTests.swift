@@ -99,6 +99,7 @@ struct RewriteTests {
         let next = try Self.afterFailedFlush(seed: 5, .error(EIO), removes: false)
         next.disk.fail(.write, errorNumber: ENOSPC, forever: true)
         let db = try next.open()
+        #expect(db.recovery.readOnlyReason != nil)
         try next.run { () async throws in
             let space = try #require(db.namespace("acme"))
             for owner in [0, 1, 2, 4, 5, 6] as [UInt64] {
