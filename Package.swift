@@ -27,6 +27,7 @@ let package = Package(
         .library(name: "ChunkDB", targets: ["ChunkDB"]),
         .library(name: "Feed", targets: ["Feed"]),
         .library(name: "BSkiplist", targets: ["BSkiplist"]),
+        .library(name: "Retention", targets: ["Retention"]),
         .executable(name: "chunkdb", targets: ["chunkdb"]),
     ],
     dependencies: [
@@ -62,6 +63,9 @@ let package = Package(
             swiftSettings: houseRules),
         .target(
             name: "SegmentLog", dependencies: ["Primitives", "ChunkFormat", "BlockIO"],
+            swiftSettings: houseRules),
+        .target(
+            name: "Retention", dependencies: ["ChunkFormat", "Primitives"],
             swiftSettings: houseRules),
         .target(
             name: "Feed", dependencies: ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
@@ -107,6 +111,9 @@ let package = Package(
             swiftSettings: testRules),
         .testTarget(
             name: "ChunkFormatTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "RetentionTests", dependencies: ["Retention", "ChunkFormat", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
             name: "GoldenTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],

@@ -47,6 +47,7 @@ struct HouseTests {
         "ChunkFormat": ["Primitives", "KVModel"],
         "SegmentLog": ["Primitives", "ChunkFormat", "BlockIO", "KVModel"],
         "ChunkDB": ["Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog"],
+        "Retention": ["ChunkFormat", "Primitives"],
         "Attention": ["KVModel", "Primitives"],
         "Feed": ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
         "AttentionFeed": ["Feed", "Attention", "ChunkDB"],
