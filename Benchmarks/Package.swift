@@ -41,6 +41,7 @@ let package = Package(
                 .product(name: "ChunkDB", package: "ChunkDB"),
                 .product(name: "Feed", package: "ChunkDB"),
                 .product(name: "BSkiplist", package: "ChunkDB"),
+                .product(name: "Retention", package: "ChunkDB"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],

@@ -1,4 +1,5 @@
-// chunkdb-bench: how close to the device the store comes, and what its index costs.
+// chunkdb-bench: how close to the device the store comes, what its index costs, and what its
+// memory of use saves.
 
 import ArgumentParser
 
@@ -11,6 +12,6 @@ struct ChunkDBBench: ParsableCommand {
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
-            OpenWorkload.self,
+            OpenWorkload.self, TracesWorkload.self,
         ])
 }

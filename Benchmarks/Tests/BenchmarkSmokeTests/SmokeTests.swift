@@ -29,6 +29,16 @@ struct SmokeTests {
             ["secondsPerGiB", "nanosecondsPerEntry", "p50Nanoseconds", "checkpointBytes"],
             ["chunkdb"]
         ),
+        "traces": (
+            [
+                "hitRatioByBytes", "savedTokens", "savedTokensPerCacheGiB", "ratioToLRU",
+                "shareOfBound", "savedShareTenth01", "savedShareTenth10",
+            ],
+            [
+                "recall", "lru", "lfu", "gdsf", "s3-fifo", "cache-craft",
+                TracesWorkload.boundName,
+            ]
+        ),
     ]
     /// Metrics that may be nothing: what others used, what the page cache holds, what a thousand
     /// entries make the process grow by.
@@ -120,7 +130,9 @@ struct SmokeTests {
     @Test(arguments: [
         ["device", "--size", "5"], ["device", "--depth", "0"], ["fill", "--preset", "gpt"],
         ["fill", "--rounds", "0"], ["read", "--depth", "-1"], ["index", "--entries", "0"],
-        ["device", "--size", "9999999999GiB"], ["nonsense"],
+        ["device", "--size", "9999999999GiB"], ["nonsense"], ["traces", "--policies", "arc"],
+        ["traces", "--sizes", "0"], ["traces", "--sizes", "101"], ["traces", "--traces", "tide"],
+        ["traces", "--admission", "thrice"],
     ])
     func refusesBadArguments(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try ChunkDBBench.parseAsRoot(arguments) }

@@ -28,6 +28,15 @@ struct ReportTable {
         Column(title: "B/entry", keys: ["bytesPerEntry"]) { fixed($0[0], 1) },
         Column(title: "ns/entry", keys: ["nanosecondsPerEntry"]) { fixed($0[0], 0) },
         Column(title: "s/GiB", keys: ["secondsPerGiB"]) { fixed($0[0], 3) },
+        Column(title: "hit bytes", keys: ["hitRatioByBytes"]) { percent($0[0]) },
+        Column(title: "saved", keys: ["savedTokenShare"]) { percent($0[0]) },
+        Column(title: "tokens/GiB", keys: ["savedTokensPerCacheGiB"]) { count($0[0].rounded()) },
+        Column(title: "÷ LRU", keys: ["ratioToLRU"]) { fixed($0[0], 3) },
+        Column(title: "of bound", keys: ["shareOfBound"]) { fixed($0[0], 3) },
+        Column(title: "stored ÷ asked", keys: ["storedBytesPerRequestedByte"]) {
+            fixed($0[0], 2)
+        },
+        Column(title: "last ÷ 2nd tenth", keys: ["lastTenthToSecond"]) { fixed($0[0], 3) },
         Column(title: "cached B", keys: ["pageCacheBytes"]) { count($0[0]) },
         Column(title: "others' CPUs", keys: ["otherCPUSecondsPerSecond"]) { fixed($0[0], 2) },
     ]
@@ -80,6 +89,8 @@ struct ReportTable {
         default: fixed(value, value == value.rounded() ? 0 : 1)
         }
     }
+
+    private static func percent(_ share: Double) -> String { "\(fixed(share * 100, 1)) %" }
 
     private static func duration(_ nanoseconds: Double) -> String {
         switch nanoseconds {
