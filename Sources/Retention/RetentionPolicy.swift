@@ -33,7 +33,7 @@ public protocol RetentionPolicy: Sendable {
     func merit(of row: HeatRow, facts: VariantFacts) -> Double
 
     /// An entry has left. Called once for each.
-    /// - Parameter merit: what it had when it was chosen.
+    /// - Parameter merit: what it had when it was chosen, or the round's line if that is lower.
     func forget(_ row: HeatRow, keyHash: UInt64, merit: Double, because departure: Departure)
 
     /// At open, once for each living entry's row that came with the store, in any order and before
@@ -53,11 +53,16 @@ extension RetentionPolicy {
     }
 
     /// An entry has left; see `forget(_:keyHash:merit:because:)`.
+    /// - Parameter line: the worth at which this round of eviction drew its line. An engine that
+    ///   frees whole segments also forgets a few entries above it; what ages the others is the
+    ///   line, or one rare entry would make everything else look old.
     public func forget(
-        _ row: HeatRow, keyHash: UInt64, facts: VariantFacts, because departure: Departure
+        _ row: HeatRow, keyHash: UInt64, facts: VariantFacts, because departure: Departure,
+        line: Double = .infinity
     ) {
         forget(
-            row, keyHash: keyHash, merit: merit(of: row, facts: facts), because: departure)
+            row, keyHash: keyHash, merit: min(merit(of: row, facts: facts), line),
+            because: departure)
     }
 
     /// A row that another policy wrote, or none did, instead of `recover`: its counts stay, its

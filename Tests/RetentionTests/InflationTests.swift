@@ -44,6 +44,21 @@ struct InflationTests {
             policy.merit(of: policy.row(ofNew: 3, facts: facts(), at: 3), facts: facts()) == 6_024)
     }
 
+    @Test(
+        "rises to the line of a round, not to what one segment took along",
+        arguments: ["gdsf", "s3-fifo"])
+    func line(name: String) {
+        let policy = policy(name)
+        var star = policy.row(ofNew: 1, facts: facts(), at: 0)
+        for _ in 0..<50 { policy.use(&star, facts: facts(), fixCost: 0, at: 0) }
+        let plain = policy.row(ofNew: 2, facts: facts(), at: 0)
+        let line = policy.worth(of: plain, facts: facts())
+        policy.forget(star, keyHash: 1, facts: facts(), because: .evicted, line: line)
+        let later = policy.row(ofNew: 3, facts: facts(), at: 0)
+        let gained = policy.worth(of: later, facts: facts()) - line
+        #expect(gained > 0 && gained <= line + 6_554, "\(gained)")
+    }
+
     @Test("GDSF tells a percent apart after a billion turnovers")
     func precision() {
         let policy = GDSFPolicy()
