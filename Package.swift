@@ -58,7 +58,7 @@ let package = Package(
             name: "ChunkDB",
             dependencies: [
                 "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog",
-                .product(name: "Logging", package: "swift-log"),
+                "Retention", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: houseRules),
         .target(
@@ -91,6 +91,10 @@ let package = Package(
             path: "Tests/EngineTestSupport", swiftSettings: testRules),
         .testTarget(
             name: "ChunkDBTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "SegmentLogTests",
+            dependencies: ["SegmentLog", "ChunkFormat", "Primitives", "StoreTestSupport"],
             swiftSettings: testRules),
         .testTarget(
             name: "CrashTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],

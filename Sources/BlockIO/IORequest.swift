@@ -28,6 +28,19 @@ public struct IOSlice: @unchecked Sendable {
             address: address + UInt(offset), byteCount: byteCount, registration: registration,
             owner: owner)
     }
+
+    /// The same memory; what it is held with lives on until the completion too.
+    public func holding(_ object: AnyObject) -> IOSlice {
+        IOSlice(
+            address: address, byteCount: byteCount, registration: registration,
+            owner: Both(first: owner, second: object))
+    }
+
+    private final class Both {
+        let first: AnyObject?
+        let second: AnyObject
+        init(first: AnyObject?, second: AnyObject) { (self.first, self.second) = (first, second) }
+    }
 }
 
 public enum IOOperation: Sendable, Equatable {

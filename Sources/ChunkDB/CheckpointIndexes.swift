@@ -56,6 +56,7 @@ final class CheckpointIndexes: CheckpointSink {
     /// The indexes of all namespaces that the checkpoint has entries of.
     func finish() -> [NamespaceID: BSkiplist] {
         endNamespace()
+        heat.endAdoption()
         return indexes
     }
 }

@@ -28,6 +28,7 @@ import ChunkFormat
 import KVModel
 import Logging
 import Primitives
+import Retention
 import SegmentLog
 import Synchronization
 
@@ -84,6 +85,12 @@ public final class ChunkDB: Sendable {
             throw .log(
                 .unsupported("digest blocks of 2^\(options.digestBlockShift) bytes; 12 to 20"))
         }
+        let policy: any RetentionPolicy
+        do throws(UnknownPolicy) {
+            policy = try RetentionPolicies.named(options.retentionPolicy)
+        } catch {
+            throw .unknownPolicy(error)
+        }
         let logger = options.logger
         let disk = WatchedDisk(disk, limit: options.stallTime, clock: environment.clock) {
             logger.warning("\($0)")
@@ -102,9 +109,11 @@ public final class ChunkDB: Sendable {
                 environment: environment, sink: indexes)
             let core = StoreCore(
                 log: log, environment: environment, options: options, arena: indexes.arena,
-                heat: indexes.heat)
+                heat: indexes.heat, policy: policy)
             var report = contents.report
-            report.damages += IndexRebuild.run(contents, indexes.finish(), into: core)
+            let checkpointed = indexes.finish()
+            core.recoverHeat(checkpointed)
+            report.damages += IndexRebuild.run(contents, checkpointed, into: core)
             core.isDamaged.store(!report.damages.isEmpty, ordering: .relaxed)
             core.log(report)
             return ChunkDB(core: core, recovery: report)
@@ -132,7 +141,7 @@ public final class ChunkDB: Sendable {
                 segmentBytes: options.segmentSize.bytes,
                 capacityBytes: (options.capacity?.bytes ?? free) & ~(unit - 1),
                 commitsPerCheckpoint: options.commitsPerCheckpoint,
-                progress: options.openingProgress)
+                leavesRoomForCleaning: options.evicts, progress: options.openingProgress)
         } catch {
             throw .disk(error)
         }
@@ -262,12 +271,15 @@ public final class ChunkDB: Sendable {
     public func logCounters() async -> LogCounters { await core.log.statistics }
 
     /// Everything that was accepted before is durable when this returns (CONTRACT P-6).
-    /// *Throws:* what made the store degraded, if anything did; nothing is promised then.
+    /// *Throws:* what made the store degraded, if anything did; nothing is promised then. Also why
+    /// an accepted put was withdrawn, if no barrier has told yet; all others are durable then.
     public func barrier() async throws(StoreError) {
         let core = core
         try await core.carryOut { () async throws(StoreError) in
+            let told = core.pending.toldCount
             await core.pending.wait(below: 1)
             try await core.barrier()
+            if let reason = core.pending.tell(since: told) { throw reason }
         }
     }
 

@@ -130,8 +130,12 @@ public struct ChunkWriter: ~Copyable {
             location: reservations[0].location,
             headerBytes: UInt32(plan.records[0].headerBytes),
             variantDiskBytes: plan.records.reduce(0) { $0 + $1.recordBytes },
-            tokenCount: UInt32(tokens.count), flags: retention == .pinned ? 1 : 0, ordinal: .max)
-        return FinishedPut(namespace: namespace, entry: entry, members: members, writes: writes)
+            tokenCount: UInt32(tokens.count),
+            flags: (retention == .pinned ? CheckpointEntry.pinnedFlag : 0)
+                + (plan.records.count > 1 ? CheckpointEntry.siblingsFlag : 0), ordinal: .max)
+        return FinishedPut(
+            namespace: namespace, entry: entry, members: members, holds: reservations.map(\.hold),
+            writes: writes)
     }
 }
 
@@ -271,7 +275,10 @@ extension ChunkWriter {
         staging = nil
         let pool = namespace.core.staging
         let slice = buffer.slice
-        writes.start(namespace.core.disk, reservation.handle.file, at: stagingOffset, slice) {
+        writes.start(
+            namespace.core.disk, reservation.handle.file, at: stagingOffset,
+            slice.holding(reservation.hold)
+        ) {
             pool.give(buffer)
         }
         stagingOffset += UInt64(slice.byteCount)
@@ -291,7 +298,8 @@ extension ChunkWriter {
         // The slice's owner keeps the memory; its last name ends with this call.
         writes.start(
             namespace.core.disk, reservation.handle.file,
-            at: reservation.location.offset + row.offset, buffer.slice, done: {})
+            at: reservation.location.offset + row.offset,
+            buffer.slice.holding(reservation.hold), done: {})
     }
 
     private mutating func finishLayer() async throws(StoreError) {
@@ -325,7 +333,8 @@ extension ChunkWriter {
             unsafe buffer.withMutableBytes { unsafe $0.copyBytes(from: region.bytes) }
             writes.start(
                 namespace.core.disk, place.handle.file, at: place.location.offset,
-                buffer.slice.slice(offset: 0, byteCount: region.bytes.count), done: {})
+                buffer.slice.slice(offset: 0, byteCount: region.bytes.count).holding(place.hold),
+                done: {})
             if index > 0 {
                 siblings.insert(
                     SiblingRow(

@@ -11,6 +11,7 @@ struct FinishedPut: Sendable {
     let namespace: Namespace
     let entry: CheckpointEntry
     let members: [CommitMember]
+    let holds: [SegmentHold]
     let writes: InFlightWrites
 
     var key: IndexKey { IndexKey(entry.key, entry.variant) }
@@ -54,7 +55,8 @@ struct FinishedPut: Sendable {
     var step: LogPut {
         let (namespace, entry, key) = (namespace, entry, key)
         return LogPut(
-            members, admit: { namespace.admit(key) }, publish: { namespace.publish(entry) },
+            members, holds: holds, admit: { namespace.admit(key) },
+            publish: { namespace.publish(entry) },
             withdraw: { namespace.withdraw(key) })
     }
 
@@ -94,14 +96,22 @@ struct FinishedPut: Sendable {
 
     private func finish() async {
         let (namespace, entry, key, core) = (namespace, entry, key, core)
-        do {
+        do throws(StoreError) {
             try await namespace.wait(for: writes, below: 1)
             let step = LogPut(
-                members, admit: { true }, publish: { core.pending.end(entry.location) },
-                withdraw: {})
-            _ = try await core.log.commit([step], .written)
+                members, holds: holds, admit: { namespace.isAlive },
+                publish: { core.pending.end(entry.location) }, withdraw: {})
+            let outcome: CommitOutcome
+            do throws(LogError) {
+                outcome = try await core.log.commit([step], .written)[0]
+            } catch {
+                throw .log(error)
+            }
+            // Dropped with its namespace: not withdrawn, gone.
+            if outcome == .alreadyPresent { core.pending.end(entry.location) }
         } catch {
             namespace.takeBack(key)
+            core.pending.noteWithdrawal(error)
             core.pending.end(entry.location)
             core.count { $0.withdrawnCount += 1 }
             core.options.logger.error("an accepted put was withdrawn: \(error)")

@@ -6,41 +6,62 @@ import Primitives
 import Synchronization
 
 final class HeatTable: Sendable {
+    private struct State {
+        var rows: [HeatRow]
+        /// Rows whose entry is gone. What a late reader still counts there is noise.
+        var free: [UInt32] = []
+        /// Rows of the checkpoint that no entry has claimed yet (HEA-4).
+        var adoptable: Set<UInt32>
+    }
     // A read of a chunk takes milliseconds, this lock a few nanoseconds.
-    private let rows: Mutex<[HeatRow]>
-
-    /// Rows that came with the checkpoint; ordinals beyond them mean nothing (HEA-4).
-    private let adoptableCount: Int
+    private let state: Mutex<State>
 
     init(rows: [HeatRow]) {
-        adoptableCount = rows.count
-        self.rows = Mutex(rows)
+        state = Mutex(State(rows: rows, adoptable: Set(rows.indices.map { UInt32($0) })))
     }
 
     /// The row for a new entry.
-    func addRow() -> UInt32 {
-        rows.withLock { rows in
-            rows.append(HeatRow(useCount: 0, lastUseSeconds: 0, score: 0, lastFixCost: 0))
-            return UInt32(rows.count - 1)
+    func addRow(_ row: HeatRow) -> UInt32 {
+        state.withLock { state in
+            if let ordinal = state.free.popLast() {
+                state.rows[Int(ordinal)] = row
+                return ordinal
+            }
+            state.rows.append(row)
+            return UInt32(state.rows.count - 1)
         }
     }
 
-    /// The row of an entry that a checkpoint knew, if its heat came along.
+    /// The row of an entry that a checkpoint knew, if its heat came along; each row once.
     func adopt(_ ordinal: UInt32) -> UInt32 {
-        Int(ordinal) < adoptableCount ? ordinal : addRow()
+        let isThere = state.withLock { $0.adoptable.remove(ordinal) != nil }
+        return isThere ? ordinal : addRow(.none)
     }
 
-    func touch(_ ordinal: UInt32, seconds: UInt32) {
-        rows.withLock { rows in
-            guard Int(ordinal) < rows.count else { return }
-            rows[Int(ordinal)].useCount &+= 1
-            rows[Int(ordinal)].lastUseSeconds = seconds
+    /// After the last `adopt`: rows that came along with entries that are gone are free.
+    func endAdoption() {
+        state.withLock { state in
+            state.free += state.adoptable.sorted()
+            state.adoptable = []
+        }
+    }
+
+    /// The entry is gone.
+    func free(_ ordinal: UInt32) {
+        state.withLock { state in
+            if Int(ordinal) < state.rows.count { state.free.append(ordinal) }
+        }
+    }
+
+    func update(_ ordinal: UInt32, _ change: (inout HeatRow) -> Void) {
+        state.withLock { state in
+            if Int(ordinal) < state.rows.count { change(&state.rows[Int(ordinal)]) }
         }
     }
 
     subscript(ordinal: UInt32) -> HeatRow? {
-        rows.withLock { Int(ordinal) < $0.count ? $0[Int(ordinal)] : nil }
+        state.withLock { Int(ordinal) < $0.rows.count ? $0.rows[Int(ordinal)] : nil }
     }
 
-    var snapshot: [HeatRow] { rows.withLock { $0 } }
+    var snapshot: [HeatRow] { state.withLock { $0.rows } }
 }

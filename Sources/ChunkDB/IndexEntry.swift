@@ -13,6 +13,8 @@ public struct ChunkEntry: Hashable, Sendable {
     /// Bytes on disk of all records, padding and headers included.
     public let diskBytes: UInt64
     public let isPinned: Bool
+    /// Whether its layers stand in several records.
+    let hasSiblings: Bool
     let location: RecordLocation
     let headerBytes: UInt32
     /// The row of the heat table.
@@ -21,6 +23,16 @@ public struct ChunkEntry: Hashable, Sendable {
     /// Where the variant's first record stands.
     public var extent: Extent {
         Extent(segment: location.segment, offset: location.offset, byteCount: diskBytes)
+    }
+}
+
+extension ChunkEntry {
+    func checkpointEntry(_ namespace: NamespaceID) -> CheckpointEntry {
+        CheckpointEntry(
+            namespace: namespace, key: key, variant: variant, location: location,
+            headerBytes: headerBytes, variantDiskBytes: diskBytes, tokenCount: UInt32(tokenCount),
+            flags: (isPinned ? CheckpointEntry.pinnedFlag : 0)
+                + (hasSiblings ? CheckpointEntry.siblingsFlag : 0), ordinal: ordinal)
     }
 }
 
@@ -57,7 +69,8 @@ extension IndexValue {
     func entry(_ key: IndexKey) -> ChunkEntry {
         ChunkEntry(
             key: key.chunkKey, variant: key.variant, tokenCount: Int(v2 >> 32),
-            diskBytes: variantDiskBytes, isPinned: v1 >> 32 & 1 == 1, location: location,
+            diskBytes: variantDiskBytes, isPinned: v1 >> 32 & 1 == 1,
+            hasSiblings: v1 >> 33 & 1 == 1, location: location,
             headerBytes: headerBytes, ordinal: UInt32(truncatingIfNeeded: v2))
     }
 

@@ -37,7 +37,7 @@ enum IndexRebuild {
             case .namespace(.drop): break
             case .tombstone(let tombstone):
                 core.namespace(tombstone.namespace)?.unpublish(tombstone.key, tombstone.variant)
-            case .put(let entry, _): core.namespace(entry.namespace)?.publish(entry)
+            case .put(let entry, _): core.namespace(entry.namespace)?.replay(entry)
             }
         }
         // A checkpoint with entries of an unknown namespace was not used (CKP-6).

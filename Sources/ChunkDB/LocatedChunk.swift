@@ -11,7 +11,9 @@ import SegmentLog
 public struct LocatedExtent: Sendable {
     public let row: ExtentRow
     let opened: OpenedRecord
-    let handle: SegmentHandle
+    /// As long as this extent is named anywhere, its bytes stay (CONTRACT G-3).
+    let hold: SegmentHold
+    var handle: SegmentHandle { hold.handle }
 
     public var layer: Int { Int(row.layer) }
     public var kind: ExtentKind { row.kind }
@@ -26,6 +28,10 @@ public struct LocatedExtent: Sendable {
     public var storedBytes: Int { Int(row.storedBytes) }
     /// The size of a digest block; reads that verify begin and end on this grid.
     public var digestBlockBytes: Int { opened.record.digestBlockBytes }
+
+    /// A buffer to read this extent into, and its neighbours in the file: the bytes on disk are not
+    /// written over before the read has ended, whatever becomes of its caller (CONTRACT N-9).
+    public func keeping(_ slice: IOSlice) -> IOSlice { slice.holding(hold) }
 
     /// Compares bytes read from `blockOffset` of this extent on with their digests; `nil` when they
     /// agree. *Complexity:* O(n), the speed of XXH3.
@@ -70,44 +76,61 @@ extension Namespace {
                 what: "layers", expected: "within 0..<\(binding.layerCount)", found: "\(layers)")
         }
         try requireAlive()
-        guard var entry = contains(key, variant: variant) else { return nil }
+        if contains(key, variant: variant) == nil { return nil }
         try core.gate.enter()
         defer { core.gate.leave() }
-        if core.pending.contains(entry.location) {
-            // Accepted, and not yet on the disk; it may be withdrawn.
-            let (core, location) = (core, entry.location)
-            try await core.carryOut { () async throws(StoreError) in
-                await core.pending.wait(for: location)
-            }
-            guard let settled = contains(key, variant: variant) else { return nil }
-            entry = settled
+        while let entry = try await settled(key, variant) {
+            if let chunk = try await locate(entry, layers) { return chunk }
+            // It was moved or forgotten meanwhile: the index says which.
         }
-        let root = try await open(entry, entry.location, headerBytes: entry.headerBytes)
+        return nil
+    }
+
+    /// The entry once it can be read from the disk; an accepted one may be withdrawn.
+    private func settled(_ key: ChunkKey, _ variant: VariantID) async throws(StoreError)
+        -> ChunkEntry?
+    {
+        guard let entry = contains(key, variant: variant) else { return nil }
+        guard core.pending.contains(entry.location) else { return entry }
+        let (core, location) = (core, entry.location)
+        try await core.carryOut { () async throws(StoreError) in
+            await core.pending.wait(for: location)
+        }
+        return contains(key, variant: variant)
+    }
+
+    /// `nil` when the entry is no longer what the index says.
+    private func locate(_ entry: ChunkEntry, _ layers: Range<Int>) async throws(StoreError)
+        -> LocatedChunk?
+    {
+        guard let hold = try hold(entry, entry.location) else { return nil }
+        let root = try await open(entry, entry.location, hold, headerBytes: entry.headerBytes)
         try require(root, entry, root.record.recordIndex == 0, "recordIndex", "0")
-        var records = [root]
+        var records = [(root, hold)]
         for (index, sibling) in root.record.siblings.enumerated() {
             let range = Int(sibling.layerFirst)..<Int(sibling.layerFirst) + Int(sibling.layerCount)
             guard range.overlaps(layers) else { continue }
+            guard let hold = try self.hold(entry, sibling.location) else { return nil }
             let opened = try await open(
-                entry, sibling.location, headerBytes: sibling.headerBytes)
+                entry, sibling.location, hold, headerBytes: sibling.headerBytes)
             do throws(FormatError) {
                 try root.record.requireSibling(
                     opened.record, seal: opened.seal, index: index + 1)
             } catch {
                 throw damaged(entry, sibling.location, error)
             }
-            records.append(opened)
+            records.append((opened, hold))
         }
         var extents: [LocatedExtent] = []
-        for opened in records {
-            let handle = try handle(of: opened, entry)
+        for (opened, hold) in records {
             for row in opened.record.extents where layers.contains(Int(row.layer)) {
                 guard row.kind == .keys || row.kind == .values else { continue }
                 // Bytes under a codec are not rows (EXT-6).
                 guard row.codec == 0 else {
-                    throw .log(.unsupported("codec \(row.codec), in layer \(row.layer) of \(key)"))
+                    throw .log(
+                        .unsupported("codec \(row.codec), in layer \(row.layer) of \(entry.key)"))
                 }
-                extents.append(LocatedExtent(row: row, opened: opened, handle: handle))
+                extents.append(LocatedExtent(row: row, opened: opened, hold: hold))
             }
         }
         try requireAllPlanes(extents, layers, root, entry)
@@ -130,17 +153,35 @@ extension Namespace {
             metadata: metadata, extents: extents)
     }
 
-    private func open(_ entry: ChunkEntry, _ location: RecordLocation, headerBytes: UInt32)
-        async throws(StoreError) -> OpenedRecord
-    {
-        if let opened = core.records[location] {
+    /// A hold on the segment of one of a variant's records; `nil` when the variant was moved or
+    /// forgotten. Held first and then looked up again: see `SegmentTable`.
+    func hold(_ entry: ChunkEntry, _ location: RecordLocation) throws(StoreError) -> SegmentHold? {
+        let hold = core.log.segments.hold(location.segment)
+        guard contains(entry.key, variant: entry.variant)?.location == entry.location else {
+            return nil
+        }
+        if let hold { return hold }
+        do throws(LogError) {
+            _ = try core.reader.handle(location)
+            return nil
+        } catch {
+            guard case .format(let cause, _, _) = error else { throw .log(error) }
+            throw damaged(entry, location, cause)
+        }
+    }
+
+    private func open(
+        _ entry: ChunkEntry, _ location: RecordLocation, _ hold: SegmentHold, headerBytes: UInt32
+    ) async throws(StoreError) -> OpenedRecord {
+        let place = RecordCache.Place(hold.handle, location)
+        if let opened = core.records[place] {
             try requireIdentity(opened, entry)
             return opened
         }
         let opened: OpenedRecord
         do throws(LogError) {
             let (record, seal) = try await core.reader.payload(
-                at: location, headerBytes: headerBytes, untilCancelled: true)
+                at: location, headerBytes: headerBytes, hold: hold)
             opened = OpenedRecord(record: record, seal: seal)
         } catch {
             switch error {
@@ -150,7 +191,7 @@ extension Namespace {
             }
         }
         try requireIdentity(opened, entry)
-        core.records.insert(opened)
+        core.records.insert(opened, at: place)
         return opened
     }
 
@@ -175,16 +216,6 @@ extension Namespace {
             FormatError(
                 .corrupt, structure: "payloadHeader", field: field, clause: "PAY-7",
                 expected: expected(), found: "another"))
-    }
-
-    private func handle(of opened: OpenedRecord, _ entry: ChunkEntry) throws(StoreError)
-        -> SegmentHandle
-    {
-        do throws(LogError) {
-            return try core.reader.handle(opened.record.prefix.location)
-        } catch {
-            throw .log(error)
-        }
     }
 
     /// Every plane of the layers, once, of the binding's size: a table that says otherwise is

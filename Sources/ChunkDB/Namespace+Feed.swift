@@ -23,11 +23,7 @@ extension Namespace {
 
     /// Counts a read of a chunk in the heat table.
     public func countUse(of entry: ChunkEntry) {
-        core.heat.touch(
-            entry.ordinal,
-            seconds: UInt32(
-                clamping: core.environment.clock.wallSeconds
-                    &- core.log.superblock.createdSeconds))
+        core.countUse(entry.checkpointEntry(id))
     }
 
     /// Starts reads in order, unless the store was closed: then `nil`.

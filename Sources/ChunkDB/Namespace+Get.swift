@@ -101,10 +101,7 @@ extension Namespace {
 
     /// Counts a read, in the heat table and in the store's counters.
     private func touch(_ entry: ChunkEntry) {
-        let now = core.environment.clock.wallSeconds
-        let created = core.log.superblock.createdSeconds
-        core.heat.touch(
-            entry.ordinal, seconds: UInt32(clamping: now > created ? now - created : 0))
+        core.countUse(entry.checkpointEntry(id))
         core.count { $0.getCount += 1 }
     }
 
@@ -150,9 +147,10 @@ extension Namespace {
                 let last = parts[run.upperBound - 1]
                 return (
                     first.extent.file, first.extent.fileOffset + UInt64(first.blockOffset),
-                    buffer.slice.slice(
-                        offset: first.bufferOffset,
-                        byteCount: last.bufferOffset + last.byteCount - first.bufferOffset)
+                    first.extent.keeping(
+                        buffer.slice.slice(
+                            offset: first.bufferOffset,
+                            byteCount: last.bufferOffset + last.byteCount - first.bufferOffset))
                 )
             })
         // Every read is awaited, also after an error: the buffer belongs to them until then. Who is

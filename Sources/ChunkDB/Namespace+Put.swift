@@ -7,7 +7,8 @@ extension Namespace {
     /// Begins a put whose layers come one by one.
     ///
     /// - Parameter context: in what context the KV was computed; decides the variant.
-    /// *Throws:* `.log(.capacityExceeded)` when the budget is reached; nothing was written then.
+    /// When the budget is reached the least worthy chunks are forgotten for it.
+    /// *Throws:* `.log(.capacityExceeded)` when nothing can be; nothing was written then.
     public func beginPut(
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
         domain: HashDomain = .standalone, pinned: Bool = false
@@ -32,9 +33,10 @@ extension Namespace {
             digestBlockBytes: 1 << Int(core.options.digestBlockShift),
             recordBytesMax: log.recordBytesMax, recordCountMax: log.recordCountMax)
         // A cancelled caller's reservations are dead bytes, as those of a dropped writer.
+        let core = core
         let reservations = try await core.carryOut { () async throws(StoreError) -> [Reservation] in
             do throws(LogError) {
-                return try await log.reserve(plan.records.map(\.recordBytes))
+                return try await core.reserve(plan.records.map(\.recordBytes))
             } catch {
                 throw .log(error)
             }

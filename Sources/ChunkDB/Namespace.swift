@@ -5,6 +5,7 @@ import BSkiplist
 import ChunkFormat
 import KVModel
 import Primitives
+import Retention
 import SegmentLog
 import Synchronization
 
@@ -94,6 +95,7 @@ public final class Namespace: Sendable {
                 throw .log(error)
             }
             await core.checkpointIfDue()
+            await core.cleanIfLow()
         }
     }
 
@@ -106,7 +108,8 @@ public final class Namespace: Sendable {
 
     /// Whether a put of this key may go on (CONTRACT P-5).
     func admit(_ key: IndexKey) -> Bool {
-        index.lookup(key) == nil && committing.withLock { $0.insert(key).inserted }
+        !isDropped.load(ordering: .acquiring) && index.lookup(key) == nil
+            && committing.withLock { $0.insert(key).inserted }
     }
 
     /// The put that was admitted failed: the key is free again.
@@ -115,7 +118,37 @@ public final class Namespace: Sendable {
     func publish(_ entry: CheckpointEntry) {
         let key = IndexKey(entry.key, entry.variant)
         committing.withLock { _ = $0.remove(key) }
-        _ = index.insert(key, IndexValue(entry, ordinal: core.heat.addRow()))
+        if index.lookup(key) == nil { insert(entry, key) }
+    }
+
+    private func insert(_ entry: CheckpointEntry, _ key: IndexKey) {
+        _ = index.insert(key, IndexValue(entry, ordinal: core.newHeat(entry)))
+    }
+
+    /// From the log, when a store is opened: what was put last counts (RCV-14).
+    func replay(_ entry: CheckpointEntry) {
+        let key = IndexKey(entry.key, entry.variant)
+        let ordinal = contains(entry.key, variant: entry.variant)?.ordinal
+        _ = index.upsert(key, IndexValue(entry, ordinal: ordinal ?? core.newHeat(entry)))
+    }
+
+    /// Whether the variant lives at this place.
+    func isAt(_ entry: CheckpointEntry) -> Bool {
+        contains(entry.key, variant: entry.variant)?.location == entry.location
+    }
+
+    /// The variant stands at another place now.
+    func relocate(_ entry: CheckpointEntry, to location: RecordLocation) {
+        var entry = entry
+        entry.location = location
+        _ = index.upsert(
+            IndexKey(entry.key, entry.variant), IndexValue(entry, ordinal: entry.ordinal))
+    }
+
+    /// *Returns:* false when the variant no longer lives at this place.
+    func forget(_ entry: CheckpointEntry, line: Double) -> Bool {
+        isAt(entry)
+            && takeBack(IndexKey(entry.key, entry.variant), because: .evicted, line: line)
     }
 
     /// Puts that are only accepted stay: their commit comes later than this removal.
@@ -124,7 +157,7 @@ public final class Namespace: Sendable {
             variant.map { contains(key, variant: $0).map { [$0] } ?? [] }
             ?? variants(of: key)
         for entry in entries where !core.pending.contains(entry.location) {
-            _ = index.remove(IndexKey(key, entry.variant))
+            takeBack(IndexKey(key, entry.variant))
         }
     }
 
@@ -132,12 +165,23 @@ public final class Namespace: Sendable {
     func accept(_ entry: CheckpointEntry) -> Acceptance {
         let key = IndexKey(entry.key, entry.variant)
         if committing.withLock({ $0.contains(key) }) { return .contested }
-        let isFree = index.insert(key, IndexValue(entry, ordinal: core.heat.addRow()))
-        return isFree ? .accepted : .taken
+        if index.lookup(key) != nil { return .taken }
+        insert(entry, key)
+        return .accepted
     }
 
-    /// An accepted put failed.
-    func takeBack(_ key: IndexKey) { _ = index.remove(key) }
+    /// Takes an entry out of the index. *Returns:* whether there was one.
+    @discardableResult
+    func takeBack(
+        _ key: IndexKey, because departure: Departure = .removed, line: Double = .infinity
+    ) -> Bool {
+        guard let value = index.remove(key) else { return false }
+        core.endHeat(value.checkpointEntry(id, key), departure, line: line)
+        return true
+    }
+
+    /// Whether an accepted put is still wanted.
+    var isAlive: Bool { !isDropped.load(ordering: .acquiring) }
 
     /// The last step of `ChunkDB.drop`: calls that come later find nothing.
     func markDropped() { isDropped.store(true, ordering: .releasing) }

@@ -11,6 +11,10 @@ final class PendingPuts: Sendable {
     static let countMax = 64
 
     private struct State {
+        /// Puts that were accepted and failed; the newest reason; how many a barrier has told of.
+        var withdrawnCount = 0
+        var toldCount = 0
+        var reason: StoreError?
         var waiters: [RecordLocation: [CheckedContinuation<Void, Never>]] = [:]
         /// For room, or for the end of all.
         var others: [(below: Int, continuation: CheckedContinuation<Void, Never>)] = []
@@ -26,6 +30,26 @@ final class PendingPuts: Sendable {
     func begin(_ location: RecordLocation) {
         state.withLock { $0.waiters[location] = [] }
         count.add(1, ordering: .releasing)
+    }
+
+    /// The put failed: the next barrier, and every one that is under way, has to say so.
+    func noteWithdrawal(_ reason: StoreError) {
+        state.withLock { state in
+            state.withdrawnCount += 1
+            state.reason = reason
+        }
+    }
+
+    /// What barriers have told so far.
+    var toldCount: Int { state.withLock { $0.toldCount } }
+
+    /// Why a put was withdrawn that no barrier had told of when this one began; `nil` if none was.
+    func tell(since toldCount: Int) -> StoreError? {
+        state.withLock { state in
+            guard state.withdrawnCount > toldCount else { return nil }
+            state.toldCount = state.withdrawnCount
+            return state.reason
+        }
     }
 
     /// The put is committed, or withdrawn.

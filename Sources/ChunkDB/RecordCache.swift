@@ -1,8 +1,9 @@
 // Opened header regions, so that reading layers of a chunk again needs no header read. Keyed by
-// place; a place belongs to one segment use for as long as its handle is in the segment table.
+// place and segment use: another use has other records in the same places.
 
 import ChunkFormat
 import Primitives
+import SegmentLog
 import Synchronization
 
 /// A payload record that was opened: sealed, in its place, of this identity.
@@ -19,10 +20,20 @@ public final class OpenedRecord: Sendable {
 }
 
 final class RecordCache: Sendable {
+    struct Place: Hashable, Sendable {
+        let useSequence: UInt64
+        let offset: UInt64
+
+        init(_ handle: SegmentHandle, _ location: RecordLocation) {
+            useSequence = handle.header.useSequence
+            offset = location.offset
+        }
+    }
+
     private struct State {
-        var records: [RecordLocation: OpenedRecord] = [:]
+        var records: [Place: OpenedRecord] = [:]
         /// In order of arrival, which is the order of leaving.
-        var order: [RecordLocation] = []
+        var order: [Place] = []
         var oldest = 0
         var cost = 0
     }
@@ -31,15 +42,14 @@ final class RecordCache: Sendable {
 
     init(size: ByteCount) { costMax = Int(min(size.bytes, UInt64(Int.max))) }
 
-    subscript(location: RecordLocation) -> OpenedRecord? {
-        state.withLock { $0.records[location] }
+    subscript(place: Place) -> OpenedRecord? {
+        state.withLock { $0.records[place] }
     }
 
-    func insert(_ opened: OpenedRecord) {
-        let location = opened.record.prefix.location
+    func insert(_ opened: OpenedRecord, at place: Place) {
         state.withLock { state in
-            guard state.records.updateValue(opened, forKey: location) == nil else { return }
-            state.order.append(location)
+            guard state.records.updateValue(opened, forKey: place) == nil else { return }
+            state.order.append(place)
             state.cost += opened.cost
             while state.cost > costMax, state.oldest < state.order.count {
                 let leaving = state.order[state.oldest]

@@ -6,6 +6,7 @@ import ChunkFormat
 import KVModel
 import Logging
 import Primitives
+import Retention
 import SegmentLog
 import Synchronization
 
@@ -27,6 +28,11 @@ public struct StoreCounters: Sendable, Equatable {
     public var failedCheckpointCount: UInt64 = 0
     /// Requests that the device did not answer within `StoreOptions.stallTime` (CONTRACT X-2).
     public var stalledCount: UInt64 = 0
+    /// Variants that were forgotten to make room, and their bytes on disk.
+    public var evictedCount: UInt64 = 0
+    public var evictedBytes: UInt64 = 0
+    /// Puts that had to wait for cleaning.
+    public var waitedPutCount: UInt64 = 0
     public init() {}
 }
 
@@ -37,12 +43,17 @@ final class StoreCore: Sendable {
     let options: StoreOptions
     let arena: NodeArena
     let heat: HeatTable
+    /// Says what is worth keeping: all namespaces compete.
+    let policy: any RetentionPolicy
     let records: RecordCache
     let staging: StagingPool
     let reader: RecordReader
     let gate = CallGate()
     let creations = NameGate()
     let pending = PendingPuts()
+    let cleaner = Cleaner()
+    /// Whether somebody cleans behind the callers' backs.
+    let isCleaning = Atomic(false)
     /// Whether opening found damage. A checkpoint without what was not readable then would make it
     /// lost for good, so none is written unasked (CONTRACT N-6).
     let isDamaged = Atomic(false)
@@ -53,7 +64,7 @@ final class StoreCore: Sendable {
 
     init(
         log: SegmentLog, environment: LogEnvironment, options: StoreOptions, arena: NodeArena,
-        heat: HeatTable
+        heat: HeatTable, policy: any RetentionPolicy
     ) {
         self.log = log
         disk = log.disk
@@ -61,6 +72,7 @@ final class StoreCore: Sendable {
         self.options = options
         self.arena = arena
         self.heat = heat
+        self.policy = policy
         records = RecordCache(size: options.headerCacheSize)
         staging = StagingPool(disk: log.disk)
         reader = log.reader
@@ -127,7 +139,7 @@ final class StoreCore: Sendable {
 
     /// The next entries in the order of a checkpoint. Those that are only accepted are left out:
     /// their commit is still to come.
-    private func entries(after last: CheckpointEntry?, limit: Int) -> [CheckpointEntry] {
+    func entries(after last: CheckpointEntry?, limit: Int) -> [CheckpointEntry] {
         var entries: [CheckpointEntry] = []
         entries.reserveCapacity(limit)
         for namespace in allNamespaces where namespace.id >= last?.namespace ?? namespace.id {

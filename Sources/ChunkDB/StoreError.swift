@@ -2,6 +2,7 @@ import BlockIO
 import ChunkFormat
 import KVModel
 import Primitives
+import Retention
 import SegmentLog
 
 /// Everything that can go wrong at the engine's face. A miss is not an error: it is `nil`.
@@ -18,6 +19,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Names have 1 to 255 bytes.
     case invalidName(String)
     case noSuchNamespace(String)
+    case unknownPolicy(UnknownPolicy)
     /// The caller's task was cancelled, or its deadline passed. Only its wait has ended: a change
     /// that was on its way may come true later, or be true already, as after any error (P-3).
     case cancelled
@@ -39,6 +41,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .invalidName(let name):
             "namespace name of \(name.utf8.count) bytes; 1 to 255 are allowed"
         case .noSuchNamespace(let name): "no namespace \(name)"
+        case .unknownPolicy(let error): "\(error)"
         case .cancelled:
             "cancelled: the wait has ended; whether the call took effect is not known"
         }

@@ -1,6 +1,7 @@
 import BlockIO
 import Logging
 import Primitives
+import Retention
 import SegmentLog
 
 /// How to open or create a store.
@@ -26,6 +27,14 @@ public struct StoreOptions: Sendable {
     public var stallTime: Duration = .seconds(10)
     /// Told how far opening has come, from the thread that opens; must be short.
     public var openingProgress: (@Sendable (OpeningProgress) -> Void)?
+    /// Whether a full store forgets the least worthy chunks to make room, or refuses puts.
+    public var evicts = true
+    /// Which those are: a name of `RetentionPolicies.names`.
+    public var retentionPolicy = RetentionPolicies.defaultName
+    /// Told of each variant that was forgotten to make room, from the store's own thread; must be
+    /// short.
+    public var evictionObserver:
+        (@Sendable (_ namespace: String, _ key: ChunkKey, _ variant: VariantID) -> Void)?
     /// Told what opening found and what failed in the background; silent by default. Messages hold
     /// no payload, no tokens and no secrets.
     public var logger = Logger(label: "chunkdb") { _ in SwiftLogNoOpLogHandler() }

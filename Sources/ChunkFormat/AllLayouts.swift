@@ -13,7 +13,7 @@ public enum AllLayouts {
             [TombstoneRecord.layout, Tombstone.layout, NamespaceRecord.layout]
         ),
         ("07-commit.md", [CommitRecord.layout, CommitMember.layout]),
-        ("08-journal.md", [JournalHeader.layout, JournalBlock.layout]),
+        ("08-journal.md", [JournalHeader.layout, JournalBlock.layout, FreedUse.layout]),
         (
             "09-checkpoint.md",
             [CheckpointHeader.layout, CheckpointSegment.layout, CheckpointEntry.layout]

@@ -129,8 +129,10 @@ extension Annotator {
         // One slot for every piece that the file's length leaves room for.
         let piece = UInt64(CheckpointHeader.pieceBytes)
         let rowBytes = offset - UInt64(Superblock.blockBytes)
-        let pieceCount = (rowBytes + piece - 1) / piece
-        let table = UInt64(Superblock.blockBytes) + pieceCount * piece
+        let block = UInt64(Superblock.blockBytes)
+        let bodyBytes = (rowBytes + block - 1) / block * block
+        let pieceCount = (bodyBytes + piece - 1) / piece
+        let table = block + bodyBytes
         for index in 0..<min(pieceCount, UInt64(rowCountMax)) where table + index * 16 < fileBytes {
             let at = table + index * 16
             line("digest[\(index)]", "", offset: at, bytes: source(at, 16))

@@ -192,7 +192,7 @@ extension Annotator {
         var cursor = StreamCursor(bytes: bytes, base: base)
         while cursor.remaining > 0 {
             let kind = cursor.number("entryKind", 2, &self) {
-                $0 == 1 ? "tombstone" : $0 == 2 ? "namespace operation" : "unknown"
+                [1: "tombstone", 2: "namespace operation", 3: "freed use"][$0] ?? "unknown"
             }
             let count = cursor.number("entryBytes", 2, &self)
             let offset = base &+ UInt64(cursor.position)
@@ -200,6 +200,7 @@ extension Annotator {
             switch kind {
             case 1: structure(Tombstone.layout, body, base: offset)
             case 2: namespaceOperation(body, base: offset)
+            case 3: structure(FreedUse.layout, body, base: offset)
             default: line("entry", "unknown", offset: offset, bytes: body)
             }
         }

@@ -20,6 +20,9 @@ public struct CheckpointEntry: Hashable, Sendable {
     public var variantDiskBytes: UInt64
     public var tokenCount: UInt32
     public var flags: UInt16
+    public static let pinnedFlag: UInt16 = 1
+    /// The variant has more records than the one at `location`.
+    public static let siblingsFlag: UInt16 = 2
     public var ordinal: UInt32
 
     public init(
@@ -159,10 +162,14 @@ public struct CheckpointHeader: Hashable, Sendable {
     public var entryCount: UInt64
     /// Digest of the digest slots at the body's end.
     public var tableDigest: Digest128
+    /// The next number for a commit. Those between are of commits that do not count, and that the
+    /// rows pass over (COM-8).
+    public var nextCommit: UInt64
 
     public init(
         storeID: [UInt8], generation: UInt64, commit: UInt64, writeSequence: WriteSequence,
-        segmentCount: UInt64, entryCount: UInt64, tableDigest: Digest128
+        segmentCount: UInt64, entryCount: UInt64, tableDigest: Digest128,
+        nextCommit: UInt64? = nil
     ) {
         self.storeID = storeID
         self.generation = generation
@@ -171,6 +178,7 @@ public struct CheckpointHeader: Hashable, Sendable {
         self.segmentCount = segmentCount
         self.entryCount = entryCount
         self.tableDigest = tableDigest
+        self.nextCommit = nextCommit ?? commit + 1
     }
 
     /// Bytes of all rows.
@@ -178,10 +186,16 @@ public struct CheckpointHeader: Hashable, Sendable {
         Int(segmentCount) * CheckpointSegment.layout.byteCount
             + Int(entryCount) * CheckpointEntry.layout.byteCount
     }
-    public var pieceCount: Int { (rowBytes + Self.pieceBytes - 1) / Self.pieceBytes }
+    /// Of rows and their padding.
+    private var bodyBytes: Int { aligned(rowBytes, to: Superblock.blockBytes) }
+    public var pieceCount: Int { (bodyBytes + Self.pieceBytes - 1) / Self.pieceBytes }
+    /// Of one piece; only the last may be shorter than `pieceBytes`.
+    public func byteCount(ofPiece number: Int) -> Int {
+        min(Self.pieceBytes, bodyBytes - number * Self.pieceBytes)
+    }
     /// Where the digest slots stand, and how long they are, padding included.
     public var tableOffset: UInt64 {
-        UInt64(Superblock.blockBytes) + UInt64(pieceCount) * UInt64(Self.pieceBytes)
+        UInt64(Superblock.blockBytes) + UInt64(bodyBytes)
     }
     public var tableBytes: Int { aligned(max(pieceCount, 1) * 16, to: Superblock.blockBytes) }
     public var fileBytes: UInt64 { tableOffset + UInt64(tableBytes) }
@@ -200,7 +214,8 @@ public struct CheckpointHeader: Hashable, Sendable {
         [
             ("magic", .bytes(8)), ("storeID", .bytes(16)), ("generation", .u64), ("commit", .u64),
             ("writeSequence", .u64), ("segmentCount", .u64), ("entryCount", .u64),
-            ("tableDigest", .digest), ("reserved", .reserved(4_000)), ("seal", .digest),
+            ("tableDigest", .digest), ("nextCommit", .u64), ("reserved", .reserved(3_992)),
+            ("seal", .digest),
         ])
 
     public static func sealKey(secret: [UInt8]) -> SealKey {
@@ -218,6 +233,7 @@ public struct CheckpointHeader: Hashable, Sendable {
         writer.put(layout["segmentCount"], segmentCount)
         writer.put(layout["entryCount"], entryCount)
         writer.put(layout["tableDigest"], tableDigest)
+        writer.put(layout["nextCommit"], nextCommit)
         writer.put(layout["seal"], key.seal(location: [], bytes: writer.bytes))
         return writer.bytes
     }
@@ -243,14 +259,17 @@ public struct CheckpointHeader: Hashable, Sendable {
             expected: hexadecimal(storeID))
         try reader.requireZeroReserved("FMT-3")
         try reader.requireCounters(
-            layout["generation"], layout["commit"], layout["writeSequence"])
+            layout["generation"], layout["commit"], layout["writeSequence"], layout["nextCommit"])
         self.init(
             storeID: storeID, generation: reader.u64(layout["generation"]),
             commit: reader.u64(layout["commit"]),
             writeSequence: WriteSequence(reader.u64(layout["writeSequence"])),
             segmentCount: reader.u64(layout["segmentCount"]),
             entryCount: reader.u64(layout["entryCount"]),
-            tableDigest: reader.digest(layout["tableDigest"]))
+            tableDigest: reader.digest(layout["tableDigest"]),
+            nextCommit: reader.u64(layout["nextCommit"]))
+        try reader.require(
+            nextCommit > commit, layout["nextCommit"], "CKP-13", expected: "above \(commit)")
         try reader.require(
             segmentCount <= Self.segmentCountMax, layout["segmentCount"], "CKP-3",
             expected: "at most \(Self.segmentCountMax)")
@@ -260,5 +279,13 @@ public struct CheckpointHeader: Hashable, Sendable {
         try reader.require(
             self.fileBytes <= fileBytes, layout["entryCount"], "CKP-3",
             expected: "rows that fit a file of \(fileBytes) bytes")
+    }
+}
+
+extension PayloadRecord {
+    /// What a checkpoint's entry says of a variant whose record 0 this is.
+    public var entryFlags: UInt16 {
+        (retention == .pinned ? CheckpointEntry.pinnedFlag : 0)
+            + (recordCount > 1 ? CheckpointEntry.siblingsFlag : 0)
     }
 }

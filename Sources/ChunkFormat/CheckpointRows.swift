@@ -32,18 +32,23 @@ public struct CheckpointEncoder {
 
     /// The next whole piece, if there is one.
     public mutating func takePiece() -> [UInt8]? {
-        guard rows.count >= CheckpointHeader.pieceBytes else { return nil }
-        let piece = Array(rows[..<CheckpointHeader.pieceBytes])
-        rows.removeFirst(CheckpointHeader.pieceBytes)
-        addSlot(piece)
-        return piece
+        rows.count >= CheckpointHeader.pieceBytes ? take(CheckpointHeader.pieceBytes) : nil
     }
 
-    /// What is left when all rows were added, filled up with zeros; `nil` when nothing is.
+    /// What is left when all rows were added, less than a piece, filled up with zeros to a block;
+    /// `nil` when nothing is.
     public mutating func takeLastPiece() -> [UInt8]? {
         guard !rows.isEmpty else { return nil }
-        rows += [UInt8](repeating: 0, count: CheckpointHeader.pieceBytes - rows.count)
-        return takePiece()
+        let padded = aligned(rows.count, to: Superblock.blockBytes)
+        rows += [UInt8](repeating: 0, count: padded - rows.count)
+        return take(padded)
+    }
+
+    private mutating func take(_ byteCount: Int) -> [UInt8] {
+        let piece = Array(rows[..<byteCount])
+        rows.removeFirst(byteCount)
+        addSlot(piece)
+        return piece
     }
 
     private mutating func addSlot(_ piece: [UInt8]) {
@@ -102,7 +107,7 @@ public struct CheckpointDecoder {
 
 /// A whole body at once, for tools and tests.
 public enum CheckpointRows {
-    /// All rows, then zeros up to whole pieces; and the digest table.
+    /// All rows, then zeros up to a whole block; and the digest table.
     public static func encode(segments: [CheckpointSegment], entries: [CheckpointEntry])
         -> (body: [UInt8], table: [UInt8])
     {

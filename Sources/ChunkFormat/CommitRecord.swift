@@ -15,6 +15,9 @@ public struct CommitMember: Hashable, Sendable {
     public var isAbandoned: Bool
     /// After a crash all members of a commit that say so are there, or none (RCV-11).
     public var isBatched: Bool
+    /// An earlier commit named it too, here or at the place that it was copied from, and is needed
+    /// until this one is proven (RCV-23).
+    public var isAgain: Bool = false
     public var location: RecordLocation
     public var headerBytes: UInt32
     public var recordBytes: UInt64
@@ -50,7 +53,7 @@ public struct CommitMember: Hashable, Sendable {
     func write(to writer: inout FieldWriter) {
         let layout = Self.layout
         writer.put(layout["kind"], kind)
-        let flags: UInt16 = (isAbandoned ? 1 : 0) + (isBatched ? 2 : 0)
+        let flags: UInt16 = (isAbandoned ? 1 : 0) + (isBatched ? 2 : 0) + (isAgain ? 4 : 0)
         writer.put(layout["flags"], flags)
         writer.put(layout["segment"], location.segment.raw)
         writer.put(layout["offset"], location.offset)
@@ -64,10 +67,11 @@ public struct CommitMember: Hashable, Sendable {
         let reader = try FieldReader(layout, bytes, at: base)
         try reader.requireZeroReserved("FMT-3")
         let flags = reader.u16(layout["flags"])
-        try reader.require(flags <= 3, layout["flags"], "COM-4", expected: "0 to 3")
+        try reader.require(flags <= 7, layout["flags"], "COM-4", expected: "0 to 7")
         kind = reader.u16(layout["kind"])
         isAbandoned = flags & 1 != 0
         isBatched = flags & 2 != 0
+        isAgain = flags & 4 != 0
         location = RecordLocation(
             segment: SegmentID(reader.u32(layout["segment"])),
             offset: reader.u64(layout["offset"]))

@@ -7,12 +7,14 @@ import Primitives
 public enum JournalEntry: Hashable, Sendable {
     case tombstone(Tombstone)
     case namespaceOperation(NamespaceOperation)
+    case freed(FreedUse)
 
     /// Bytes of the entry in a block.
     public var byteCount: Int {
         switch self {
         case .tombstone: 4 + Tombstone.layout.byteCount
         case .namespaceOperation(let operation): 4 + operation.encode().count
+        case .freed: 4 + FreedUse.layout.byteCount
         }
     }
 }
@@ -121,7 +123,7 @@ public enum JournalBlock {
         var offset = layout.byteCount
         for entry in entries {
             var header = ByteStreamWriter()
-            header.put(UInt16(entry.isTombstone ? 1 : 2))
+            header.put(entry.kind)
             header.put(UInt16(entry.byteCount - 4))
             writer.move(to: 0)
             writer.put(at: offset, header.bytes)
@@ -131,6 +133,9 @@ public enum JournalBlock {
                 tombstone.write(to: &writer)
             case .namespaceOperation(let operation):
                 writer.put(at: offset + 4, operation.encode())
+            case .freed(let use):
+                writer.move(to: offset + 4)
+                use.write(to: &writer)
             }
             offset += entry.byteCount
         }
@@ -176,24 +181,37 @@ public enum JournalBlock {
             let body = try stream.take(Int(count), "entry")
             switch kind {
             case 1:
-                try stream.require(
-                    body.count == Tombstone.layout.byteCount, "entryBytes", clause: "JRN-5",
-                    expected: "\(Tombstone.layout.byteCount)", found: "\(body.count)")
+                try requireLength(of: body, Tombstone.layout, stream)
                 entries.append(.tombstone(try Tombstone(decoding: body, at: 0)))
             case 2:
                 entries.append(.namespaceOperation(try NamespaceOperation(decoding: body)))
+            case 3:
+                try requireLength(of: body, FreedUse.layout, stream)
+                entries.append(.freed(try FreedUse(decoding: body, at: 0)))
             default:
                 throw FormatError(
                     .corrupt, structure: "journalBlock", field: "entryKind", clause: "JRN-5",
-                    expected: "1 or 2", found: "\(kind)")
+                    expected: "1 to 3", found: "\(kind)")
             }
         }
         return entries
     }
+
+    private static func requireLength(
+        of body: [UInt8], _ row: Layout, _ stream: ByteStreamReader
+    ) throws(FormatError) {
+        try stream.require(
+            body.count == row.byteCount, "entryBytes", clause: "JRN-5",
+            expected: "\(row.byteCount)", found: "\(body.count)")
+    }
 }
 
 extension JournalEntry {
-    var isTombstone: Bool {
-        if case .tombstone = self { true } else { false }
+    var kind: UInt16 {
+        switch self {
+        case .tombstone: 1
+        case .namespaceOperation: 2
+        case .freed: 3
+        }
     }
 }

@@ -159,9 +159,10 @@ public final class ChunkFeed: AsyncSequence, Sendable {
                     let last = layout.extents[run.upperBound - 1]
                     return (
                         first.extent.file, first.extent.fileOffset,
-                        slab.buffer.slice.slice(
-                            offset: first.offset,
-                            byteCount: last.offset + last.extent.paddedBytes - first.offset)
+                        first.extent.keeping(
+                            slab.buffer.slice.slice(
+                                offset: first.offset,
+                                byteCount: last.offset + last.extent.paddedBytes - first.offset))
                     )
                 })
             guard let reads else { return pool.give(slab) }

@@ -7,6 +7,8 @@ public protocol StoreClock: AnyObject, Sendable {
     var monotonicNanoseconds: UInt64 { get }
     /// Seconds since 1970; may jump.
     var wallSeconds: UInt64 { get }
+    /// Returns after so long, or somewhat later.
+    func sleep(nanoseconds: UInt64) async
 }
 
 /// The machine's clocks.
@@ -14,6 +16,10 @@ public final class SystemClock: StoreClock {
     public init() {}
     public var monotonicNanoseconds: UInt64 { Self.read(CLOCK_MONOTONIC) }
     public var wallSeconds: UInt64 { Self.read(CLOCK_REALTIME) / 1_000_000_000 }
+
+    public func sleep(nanoseconds: UInt64) async {
+        try? await Task.sleep(nanoseconds: nanoseconds)
+    }
 
     private static func read(_ clock: clockid_t) -> UInt64 {
         var time = timespec()

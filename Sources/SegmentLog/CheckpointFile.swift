@@ -110,7 +110,8 @@ enum CheckpointFile {
         var segments: [CheckpointSegment] = []
         var entries: [CheckpointEntry] = []
         for number in 0..<header.pieceCount {
-            let piece = try await readPiece(number, disk, file, table: table)
+            let piece = try await readPiece(
+                number, header.byteCount(ofPiece: number), disk, file, table: table)
             do throws(FormatError) {
                 try decoder.take(piece, segments: &segments, entries: &entries)
                 if number + 1 == header.pieceCount { try decoder.finish() }
@@ -125,11 +126,11 @@ enum CheckpointFile {
         }
     }
 
-    private static func readPiece(_ piece: Int, _ disk: any Disk, _ file: FileID, table: [UInt8])
-        async throws(LogError) -> [UInt8]
-    {
-        let size = CheckpointHeader.pieceBytes
-        let offset = UInt64(Superblock.blockBytes) + UInt64(piece) * UInt64(size)
+    private static func readPiece(
+        _ piece: Int, _ size: Int, _ disk: any Disk, _ file: FileID, table: [UInt8]
+    ) async throws(LogError) -> [UInt8] {
+        let offset =
+            UInt64(Superblock.blockBytes) + UInt64(piece) * UInt64(CheckpointHeader.pieceBytes)
         let bytes: [UInt8]
         do throws(DiskError) {
             bytes = try await disk.readBytes(file, at: offset, byteCount: size)
@@ -198,6 +199,14 @@ enum CheckpointFile {
     static func replace(
         _ name: String, draft: String, with bytes: [UInt8], _ disk: any Disk
     ) async throws(DiskError) {
+        let file = try await write(bytes, toDraft: draft, disk)
+        try await publish(file, draft: draft, as: name, disk)
+    }
+
+    /// A draft with these bytes. *Durability:* none before it is published.
+    static func write(_ bytes: [UInt8], toDraft draft: String, _ disk: any Disk)
+        async throws(DiskError) -> FileID
+    {
         let file = try await createDraft(draft, disk)
         do throws(DiskError) {
             try await disk.allocate(file, byteCount: UInt64(bytes.count))
@@ -206,7 +215,7 @@ enum CheckpointFile {
             await disk.close(file)
             throw error
         }
-        try await publish(file, draft: draft, as: name, disk)
+        return file
     }
 }
 

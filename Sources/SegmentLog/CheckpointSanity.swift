@@ -19,9 +19,10 @@ struct CheckpointSanity {
 
     mutating func check(_ segmentRows: [CheckpointSegment]) throws(LogError) {
         for row in segmentRows {
+            let header = segments[row.segment]?.header
             let size =
-                segments[row.segment]?.header.segmentBytes
-                ?? Superblock.segmentBytesRange.upperBound
+                header?.useSequence == row.useSequence
+                ? header!.segmentBytes : Superblock.segmentBytesRange.upperBound
             let (next, later) = (row.nextCommitOffset, row.laterCommitOffset)
             try require(
                 row.usedBytes.isMultiple(of: unit) && row.usedBytes >= unit

@@ -13,6 +13,8 @@ struct CommitGroup {
     private(set) var needsFlush = false
     /// Members that the commit record may name.
     private let capacity: Int
+    /// Removals that are no longer wanted, by their place among the operations.
+    private var calledOff: Set<Int> = []
     /// Reservations of puts that came second.
     private var surplus: [CommitMember] = []
     /// Tombstone and namespace records, known after they were placed.
@@ -23,9 +25,10 @@ struct CommitGroup {
 
     /// Adds an operation if the commit record still has room for it.
     mutating func take(_ operation: QueuedOperation, unit: UInt32) -> Bool {
+        if let first = operations.first, first.isAlone || operation.isAlone { return false }
         let added: Int
         switch operation.kind {
-        case .puts(let puts): added = puts.reduce(0) { $0 + $1.members.count }
+        case .puts(let puts), .moves(let puts): added = puts.reduce(0) { $0 + $1.members.count }
         case .remove:
             // All tombstones of a group share one record.
             guard tombstoneCount < TombstoneRecord.capacity(unit: unit) else { return false }
@@ -34,7 +37,7 @@ struct CommitGroup {
             // A namespace has the number of its commit (NSP-7): two of one group would be one.
             guard !hasNamespaceOperation else { return false }
             added = 1
-        case .barrier: added = 0
+        case .barrier, .free: added = 0
         }
         guard memberCount + added <= capacity else { return false }
         memberCount += added
@@ -49,6 +52,9 @@ struct CommitGroup {
     /// Asks every put whether its key is still free; the others become abandoned reservations.
     mutating func admit() {
         for (index, operation) in operations.enumerated() {
+            if case .remove(_, _, _, let admit, _) = operation.kind, !admit() {
+                calledOff.insert(index)
+            }
             for (place, put) in operation.puts.enumerated() where !put.admit() {
                 outcomes[index][place] = .alreadyPresent
                 surplus += put.members.map { member in
@@ -62,24 +68,30 @@ struct CommitGroup {
 
     /// Whether nothing is left that a commit record must say.
     var isEmpty: Bool {
-        !zip(operations, outcomes).contains { operation, outcome in
-            switch operation.kind {
-            case .puts: outcome.contains(.committed)
-            case .barrier: false
-            case .remove, .namespace: true
+        !operations.indices.contains { index in
+            switch operations[index].kind {
+            case .puts, .moves: outcomes[index].contains(.committed)
+            case .barrier, .free: false
+            case .remove: !calledOff.contains(index)
+            case .namespace: true
             }
         }
+    }
+
+    var endedUse: UseContents? {
+        if case .free(let contents)? = operations.first?.kind { contents } else { nil }
     }
 
     var members: [CommitMember] {
         // Tombstones first: they cover earlier commits only, so a put of this one stands (COM-12).
         var result = surplus + metadataMembers
         for (operation, outcome) in zip(operations, outcomes) {
-            let isBatch = operation.puts.count > 1
+            let isBatch = !operation.isAlone && operation.puts.count > 1
             for put in committed(operation, outcome) {
                 result += put.members.map { member in
                     var member = member
                     member.isBatched = isBatch
+                    member.isAgain = operation.isAlone
                     return member
                 }
             }
@@ -92,10 +104,10 @@ struct CommitGroup {
     }
 
     func tombstones(commit: UInt64) -> [Tombstone] {
-        operations.compactMap { operation in
-            guard case .remove(let namespace, let key, let variant, _) = operation.kind else {
-                return nil
-            }
+        operations.enumerated().compactMap { index, operation in
+            guard case .remove(let namespace, let key, let variant, _, _) = operation.kind,
+                !calledOff.contains(index)
+            else { return nil }
             return Tombstone(namespace: namespace, key: key, variant: variant, commit: commit)
         }
     }
@@ -110,10 +122,10 @@ struct CommitGroup {
     /// L3: removals first, since a tombstone covers earlier commits only; then callers wake.
     /// `position` is asked for by barriers alone, after all else is published.
     consuming func publish(_ position: () -> LogPosition) {
-        for operation in operations {
+        for (index, operation) in operations.enumerated() where !calledOff.contains(index) {
             switch operation.kind {
-            case .remove(_, _, _, let publish), .namespace(_, let publish): publish()
-            case .puts, .barrier: break
+            case .remove(_, _, _, _, let publish), .namespace(_, let publish): publish()
+            case .puts, .moves, .free, .barrier: break
             }
         }
         for (operation, outcome) in zip(operations, outcomes) {

@@ -8,6 +8,7 @@ extension JournalEntry {
         case .tombstone(let tombstone): tombstone.commit
         case .namespaceOperation(.create(let description)): UInt64(description.id.raw)
         case .namespaceOperation(.drop(_, let commit)): commit
+        case .freed(let use): use.commit
         }
     }
 
@@ -20,6 +21,8 @@ extension JournalEntry {
             (0, bigEndianBytes(UInt64(description.id.raw)))
         case .namespaceOperation(.drop(let id, let commit)):
             (commit, bigEndianBytes(UInt64(id.raw)))
+        case .freed(let use):
+            (use.commit, bigEndianBytes(use.useSequence))
         }
     }
 

@@ -10,17 +10,20 @@ public struct LogOptions: Sendable {
     public var capacityBytes: UInt64
     /// Commits after which a checkpoint is due.
     public var commitsPerCheckpoint: UInt64
+    /// Whether payload leaves a segment free, so that cleaning has where to copy to.
+    public var leavesRoomForCleaning: Bool
     /// Told how far opening has come, from the thread that opens; must be short.
     public var progress: (@Sendable (OpeningProgress) -> Void)?
 
     public init(
         segmentBytes: UInt64 = 256 << 20, capacityBytes: UInt64,
-        commitsPerCheckpoint: UInt64 = 65_536,
+        commitsPerCheckpoint: UInt64 = 65_536, leavesRoomForCleaning: Bool = false,
         progress: (@Sendable (OpeningProgress) -> Void)? = nil
     ) {
         self.segmentBytes = segmentBytes
         self.capacityBytes = capacityBytes
         self.commitsPerCheckpoint = commitsPerCheckpoint
+        self.leavesRoomForCleaning = leavesRoomForCleaning
         self.progress = progress
     }
 }
@@ -46,10 +49,24 @@ public struct LogEnvironment: Sendable {
 
 /// A place in the log that a put may write to before a commit names it.
 public struct Reservation: Sendable {
-    public let handle: SegmentHandle
+    /// Until it ends, the segment is not cleaned: by who writes there, and by the commit.
+    public let hold: SegmentHold
     public let location: RecordLocation
     public let recordBytes: UInt64
     public let writeSequence: WriteSequence
+
+    public var handle: SegmentHandle { hold.handle }
+}
+
+/// A segment file whose last use has ended.
+struct FreeSegment {
+    let id: SegmentID
+    let file: FileID
+    var byteCount: UInt64
+    /// The use that ended, as long as somebody may still read there; `nil` after a restart.
+    let handle: SegmentHandle?
+
+    var isHeld: Bool { handle?.isHeld ?? false }
 }
 
 /// The segment that takes new records.
@@ -125,5 +142,11 @@ public struct LogCounters: Sendable, Equatable {
     public var allocatedBytes: UInt64 = 0
     public var capacityBytes: UInt64 = 0
     public var segmentCount = 0
+    /// Segments whose last use has ended, and their bytes, which are allocated too.
+    public var freeSegmentCount = 0
+    public var freeBytes: UInt64 = 0
+    /// Uses that were ended, and bytes of records that were copied for it.
+    public var freedCount: UInt64 = 0
+    public var movedBytes: UInt64 = 0
     public init() {}
 }

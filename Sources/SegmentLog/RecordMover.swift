@@ -1,10 +1,11 @@
-// A variant at another place: the bytes of its planes as they are, its header regions sealed anew,
-// since a seal covers where a record stands.
+// A variant at another place: the bytes of its planes as they are, and verified on the way, its
+// header regions sealed anew, since a seal covers where a record stands.
 
 import BlockIO
 import ChunkFormat
 import Primitives
 
+/// Throws `.degraded` for a write that failed, other errors for what it reads and finds.
 struct RecordMover {
     let disk: any Disk
     let reader: RecordReader
@@ -70,35 +71,20 @@ struct RecordMover {
         do throws(DiskError) {
             try await disk.writeBytes(place.handle.file, at: place.location.offset, bytes)
         } catch {
-            throw .disk(error)
+            throw .degraded(reason: "\(error)")
         }
     }
 
     private func copyPayload(of record: PayloadRecord, to place: Reservation)
         async throws(LogError)
     {
-        let source = try reader.handle(record.prefix.location)
-        let buffer = disk.makeBuffer(byteCount: Self.pieceBytes)
-        var offset = UInt64(record.prefix.headerBytes)
-        while offset < record.prefix.recordBytes {
-            let byteCount = min(record.prefix.recordBytes - offset, UInt64(Self.pieceBytes))
-            let slice = buffer.slice.slice(offset: 0, byteCount: Int(byteCount))
+        try await reader.forEachPiece(of: record) { piece, offset throws(LogError) in
             do throws(DiskError) {
-                let count = try await disk.readToEnd(
-                    source.file, at: record.prefix.location.offset + offset, into: slice)
-                guard count == slice.byteCount else {
-                    throw DiskError(
-                        code: .failed, operation: "read, short,", file: source.fileName,
-                        offset: record.prefix.location.offset + offset)
-                }
                 try await disk.write(
-                    place.handle.file, at: place.location.offset + offset, from: slice)
+                    place.handle.file, at: place.location.offset + offset, from: piece)
             } catch {
-                throw .disk(error)
+                throw .degraded(reason: "\(error)")
             }
-            offset += byteCount
         }
     }
-
-    private static let pieceBytes = 4 << 20
 }

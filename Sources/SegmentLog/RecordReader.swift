@@ -27,11 +27,12 @@ public struct RecordReader: Sendable {
     }
 
     /// Reads and opens a header region of `headerBytes`. *Complexity:* one read.
-    /// With `untilCancelled`, cancelling the caller's task ends the wait: a disk error says so.
+    /// With a hold it is read from that use, and cancelling the caller's task ends the wait: a disk
+    /// error says so.
     public func header(
-        at location: RecordLocation, headerBytes: UInt32, untilCancelled: Bool = false
+        at location: RecordLocation, headerBytes: UInt32, hold: SegmentHold? = nil
     ) async throws(LogError) -> (bytes: [UInt8], prefix: RecordPrefix, seal: Digest128) {
-        let handle = try handle(location)
+        let handle = if let hold { hold.handle } else { try handle(location) }
         let unit = handle.header.alignmentUnit
         guard location.offset.isMultiple(of: UInt64(unit)), headerBytes.isMultiple(of: unit),
             headerBytes <= RecordPrefix.headerBytesMax
@@ -45,8 +46,7 @@ public struct RecordReader: Sendable {
         let bytes: [UInt8]
         do throws(DiskError) {
             bytes = try await disk.readBytes(
-                handle.file, at: location.offset, byteCount: Int(headerBytes),
-                untilCancelled: untilCancelled)
+                handle.file, at: location.offset, byteCount: Int(headerBytes), hold: hold)
         } catch {
             throw .disk(error)
         }
@@ -65,13 +65,13 @@ public struct RecordReader: Sendable {
         }
     }
 
-    /// Reads the payload record at `location`; `untilCancelled` as for `header`.
+    /// Reads the payload record at `location`; `hold` as for `header`.
     public func payload(
-        at location: RecordLocation, headerBytes: UInt32, untilCancelled: Bool = false
+        at location: RecordLocation, headerBytes: UInt32, hold: SegmentHold? = nil
     ) async throws(LogError) -> (record: PayloadRecord, seal: Digest128) {
         let (bytes, prefix, seal) = try await header(
-            at: location, headerBytes: headerBytes, untilCancelled: untilCancelled)
-        let handle = try handle(location)
+            at: location, headerBytes: headerBytes, hold: hold)
+        let handle = if let hold { hold.handle } else { try handle(location) }
         do throws(FormatError) {
             guard prefix.kind == RecordKind.payload.rawValue else {
                 throw FormatError(
@@ -87,32 +87,41 @@ public struct RecordReader: Sendable {
     }
 
     /// Reads the payload of a record and compares every block with its digest.
-    /// *Complexity:* reads the whole record, `verifyBytesMax` at a time.
+    /// *Complexity:* reads the whole record, a piece at a time.
     public func verifyPayload(_ record: PayloadRecord) async throws(LogError) {
+        try await forEachPiece(of: record) { _, _ in }
+    }
+
+    /// Hands over the payload of a record, piece by piece, each verified.
+    /// - Parameter body: takes the bytes, and where they stand from the record's first byte on.
+    func forEachPiece(
+        of record: PayloadRecord,
+        _ body: (_ piece: IOSlice, _ offset: UInt64) async throws(LogError) -> Void
+    ) async throws(LogError) {
         let handle = try handle(record.prefix.location)
         let unit = handle.header.alignmentUnit
         for extent in record.extents {
             let padded = Int(extent.paddedBytes(unit: unit))
-            for start in stride(from: 0, to: padded, by: Self.verifyBytesMax) {
-                try await verify(
-                    extent, start..<min(start + Self.verifyBytesMax, padded), of: record, handle)
+            for start in stride(from: 0, to: padded, by: Self.pieceBytes) {
+                let range = start..<min(start + Self.pieceBytes, padded)
+                let piece = try await read(extent, range, of: record, handle)
+                try await body(piece, extent.offset + UInt64(start))
             }
         }
     }
 
     /// A multiple of every digest block size, so that a piece begins on the grid.
-    private static let verifyBytesMax = 4 << 20
+    private static let pieceBytes = 4 << 20
 
-    private func verify(
+    private func read(
         _ extent: ExtentRow, _ range: Range<Int>, of record: PayloadRecord, _ handle: SegmentHandle
-    ) async throws(LogError) {
+    ) async throws(LogError) -> IOSlice {
         let offset = record.prefix.location.offset + extent.offset + UInt64(range.lowerBound)
         let buffer = disk.makeReadBuffer(byteCount: range.count)
+        let slice = buffer.slice.slice(offset: 0, byteCount: range.count)
         let count: Int
         do throws(DiskError) {
-            count = try await disk.readToEnd(
-                handle.file, at: offset,
-                into: buffer.slice.slice(offset: 0, byteCount: range.count))
+            count = try await disk.readToEnd(handle.file, at: offset, into: slice)
         } catch {
             throw .disk(error)
         }
@@ -125,5 +134,6 @@ public struct RecordReader: Sendable {
                 blockOffset: range.lowerBound, of: extent, in: record)
         }
         if let damage { throw .format(damage, file: handle.fileName, offset: offset) }
+        return slice
     }
 }

@@ -58,17 +58,11 @@ extension Recovery {
     private mutating func readBlocks(
         _ bytes: [UInt8], of name: String, key: SealKey, into own: inout Set<JournalEntry>
     ) -> UInt64 {
-        let size = Superblock.blockBytes
         var next: UInt64 = 1
-        for index in 1..<max(bytes.count / size, 1) {
-            let block = Array(bytes[index * size..<(index + 1) * size])
-            guard
-                let entries = try? JournalBlock.decode(
-                    block, blockIndex: UInt64(index), key: key)
-            else { continue }
+        for (index, entries) in JournalWriter.blocks(in: bytes, key: key) {
             own.formUnion(entries)
             for case .namespaceOperation(let operation) in entries {
-                describe(operation, in: name, at: UInt64(index * size))
+                describe(operation, in: name, at: UInt64(index * Superblock.blockBytes))
             }
             next = UInt64(index) + 1
         }
@@ -87,6 +81,7 @@ extension Recovery {
 
     private mutating func takeFacts() {
         var drops: [NamespaceOperation] = []
+        var freed: [FreedUse] = []
         for fact in facts {
             switch fact {
             case .tombstone(let tombstone):
@@ -98,8 +93,13 @@ extension Recovery {
             case .namespaceOperation(.drop(let id, let commit)):
                 drops.append(.drop(id, commit: commit))
                 journalCommit = max(journalCommit, commit)
+            case .freed(let use):
+                freed.append(use)
+                journalCommit = max(journalCommit, use.commit)
             }
         }
+        freedUses = FreedUses(freed)
+        start.nextUse = max(start.nextUse, freedUses.useSequence + 1)
         contents.namespaces =
             descriptions.values.sorted { $0.id < $1.id }.map(NamespaceOperation.create) + drops
     }
@@ -110,9 +110,9 @@ extension Recovery {
         let key = SegmentHeader.sealKey(secret: superblock.secret)
         do throws(DiskError) {
             for name in try await disk.list(StoreFiles.segments) {
-                guard let id = StoreFiles.segmentID(fileName: name), segments[id] == nil else {
-                    continue
-                }
+                guard let id = StoreFiles.segmentID(fileName: name), segments[id] == nil,
+                    !freeSegments.contains(where: { $0.id == id })
+                else { continue }
                 try await openSegment(id, key: key)
             }
         } catch {
@@ -173,6 +173,16 @@ extension Recovery {
         do throws(FormatError) {
             let header = try SegmentHeader(
                 decoding: bytes, segment: id, storeID: superblock.storeID, key: key)
+            start.nextUse = max(start.nextUse, header.useSequence + 1)
+            start.allocatedBytes += byteCount
+            if let freed = freedUses[id], header.useSequence <= freed.useSequence {
+                // The last writer did not come to use it again: whether what the journals say is
+                // durable, it may not have known (RCV-12).
+                unproven.facts.insert(.freed(freed))
+                freeSegments.append(
+                    FreeSegment(id: id, file: file, byteCount: byteCount, handle: nil))
+                return
+            }
             let handle = SegmentHandle(
                 header: header, file: file,
                 recordKey: header.recordKey(secret: superblock.secret))
@@ -181,11 +191,15 @@ extension Recovery {
                 segment: id, useSequence: header.useSequence,
                 nextCommitOffset: header.firstCommitOffset,
                 laterCommitOffset: header.secondCommitOffset, usedBytes: header.firstCommitOffset)
-            start.nextUse = max(start.nextUse, header.useSequence + 1)
-            start.allocatedBytes += byteCount
         } catch {
-            await disk.close(file)
             start.allocatedBytes += byteCount
+            if freedUses[id] != nil {
+                // A header that was being written over, if nothing else is missing (RCV-22).
+                closedSegments.append(
+                    FreeSegment(id: id, file: file, byteCount: byteCount, handle: nil))
+                return
+            }
+            await disk.close(file)
             // A use writes its first commit slot, behind the header, before it acknowledges
             // anything; if nothing stands there or further on, the header was never flushed (L4,
             // RCV-6).
@@ -200,8 +214,15 @@ extension Recovery {
     /// How much of a segment is looked at before it is taken for a leftover.
     private static let leftoverProofBytes = 65_536
 
+    /// CKP-12.
+    private func hasEnded(_ entry: CheckpointEntry) -> Bool {
+        let segment = entry.location.segment
+        return freedUses.hasEnded(segment, checkpointedUse: checkpointedUses[segment])
+    }
+
     /// CKP-9.
     private func isBuried(_ entry: CheckpointEntry, after commit: UInt64) -> Bool {
+        if graves.isEmpty { return false }
         let one = GraveKey(namespace: entry.namespace, key: entry.key, variant: entry.variant)
         let all = GraveKey(namespace: entry.namespace, key: entry.key, variant: nil)
         return max(graves[one] ?? 0, graves[all] ?? 0) > commit
@@ -228,8 +249,8 @@ extension Recovery {
                 try sanity.check(entries)
                 rows += segments
                 taken += UInt64(entries.count)
-                sink.take(
-                    graves.isEmpty ? entries : entries.filter { !isBuried($0, after: commit) })
+                for row in segments { checkpointedUses[row.segment] = row.useSequence }
+                sink.take(entries.filter { !isBuried($0, after: commit) && !hasEnded($0) })
                 progress?(.init(.checkpoint, completed: taken, total: total))
             }
             guard let header else {
@@ -238,6 +259,9 @@ extension Recovery {
             }
             checkpointedSegment = rows.map(\.segment).max()
             for segment in rows {
+                if freedUses.hasEnded(segment.segment, checkpointedUse: segment.useSequence) {
+                    continue
+                }
                 // A use that holds nothing but its header and first slot has nothing to lose.
                 let isEmpty = segment.usedBytes <= 2 * UInt64(superblock.alignmentUnit)
                 if !isEmpty,

@@ -5,7 +5,7 @@ import ChunkFormat
 import Primitives
 
 extension Recovery {
-    mutating func replay(_ accepted: [CommitRecord], torn: Set<RecordLocation>)
+    mutating func replay(_ accepted: [CommitRecord], torn: TornRecords)
         async throws(LogError)
     {
         for (index, commit) in accepted.enumerated() {
@@ -13,7 +13,11 @@ extension Recovery {
             // Removals first, wherever they stand: they hide earlier commits only (COM-12).
             let isPut = { (member: CommitMember) in member.kind == RecordKind.payload.rawValue }
             for member in commit.members.filter({ !isPut($0) }) + commit.members.filter(isPut) {
-                if member.isAbandoned || torn.contains(member.location) { continue }
+                if member.isAbandoned || torn[commit.commit]?.contains(member.location) == true
+                    || freedUses.hasEnded(member.location.segment, commit: commit.commit)
+                {
+                    continue
+                }
                 do throws(LogError) {
                     try await replay(member, commit: commit.commit)
                 } catch {
@@ -85,8 +89,7 @@ extension Recovery {
             namespace: record.namespace, key: record.key, variant: record.variant,
             location: record.prefix.location, headerBytes: record.prefix.headerBytes,
             variantDiskBytes: record.prefix.recordBytes &+ siblingBytes,
-            tokenCount: record.tokenCount, flags: record.retention == .pinned ? 1 : 0,
-            ordinal: .max)
+            tokenCount: record.tokenCount, flags: record.entryFlags, ordinal: .max)
         contents.steps.append(.put(entry, commit: commit))
     }
 

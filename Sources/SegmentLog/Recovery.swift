@@ -42,6 +42,12 @@ struct Recovery {
     /// Segment files whose making was cut short; nothing acknowledged can be in them (L4).
     var leftovers: [(name: String, byteCount: UInt64)] = []
     var facts: Set<JournalEntry> = []
+    var freedUses = FreedUses()
+    /// Segments whose last use has ended; then those of them whose header does not open.
+    var freeSegments: [FreeSegment] = []
+    var closedSegments: [FreeSegment] = []
+    /// Of the checkpoint's rows.
+    var checkpointedUses: [SegmentID: UInt64] = [:]
     /// What was first said of each namespace.
     var descriptions: [NamespaceID: NamespaceDescription] = [:]
     /// Copies of the journal that could not be used, or lack a fact.
@@ -53,6 +59,9 @@ struct Recovery {
     var hiddenSegments: [SegmentID] = []
     /// The newest segment that the checkpoint knows.
     var checkpointedSegment: SegmentID?
+
+    /// By commit: what it names and must not be shown.
+    typealias TornRecords = [UInt64: Set<RecordLocation>]
 
     struct GraveKey: Hashable {
         let namespace: NamespaceID
@@ -113,7 +122,8 @@ struct Recovery {
         // Whatever a commit names is in use, also below a checkpoint that claims to be newer:
         // `mend` cuts behind it.
         for (record, _) in commits {
-            for member in record.members {
+            for member in record.members
+            where !freedUses.hasEnded(member.location.segment, commit: record.commit) {
                 let end = member.location.offset + member.recordBytes
                 let used = chains[member.location.segment]?.usedBytes ?? 0
                 chains[member.location.segment]?.usedBytes = max(used, end)
@@ -160,18 +170,24 @@ struct Recovery {
     /// goes on has no holes, or the next recovery would call this one damage.
     private mutating func acceptCommits(after checkpointed: UInt64) -> [CommitRecord] {
         start.syncedCommit = max(
-            mark.syncedCommit, checkpointed, commits.map(\.record.syncedCommit).max() ?? 0)
+            mark.syncedCommit, checkpointed, freedUses.commit,
+            commits.map(\.record.syncedCommit).max() ?? 0)
         var byNumber: [UInt64: (record: CommitRecord, location: RecordLocation)] = [:]
         for commit in commits { byNumber[commit.record.commit] = commit }
         let numbers = byNumber.keys.sorted(by: >)
-        let newest = max(numbers.first ?? 0, checkpointed)
-        if newest < mark.syncedCommit {
+        let newest = max(numbers.first ?? 0, checkpointed, freedUses.lastCommit)
+        let flushed = max(mark.syncedCommit, freedUses.commit)
+        if newest < flushed {
             damage(
                 StoreFiles.segments, 0,
-                "REC-9: commits \(newest + 1) to \(mark.syncedCommit) were flushed and are gone")
+                "REC-9: commits \(newest + 1) to \(flushed) were flushed and are gone")
         }
         var accepted: [CommitRecord] = []
         var expected = numbers.first ?? 0
+        // The newest commits may have stood in a use that has ended.
+        if freedUses.lastCommit > numbers.first ?? 0 {
+            expected = freedUses.living(freedUses.lastCommit)
+        }
         for number in numbers where number > checkpointed {
             if number > expected { continue }  // Dropped by an earlier recovery.
             let commit = byNumber[number]!
@@ -185,7 +201,7 @@ struct Recovery {
                     "REC-9: commit \(expected) is missing; \(number) is the next one before it")
             }
             accepted.append(commit.record)
-            expected = commit.record.previousCommit
+            expected = freedUses.living(commit.record.previousCommit)
         }
         if expected > start.syncedCommit {
             contents.report.unprovenCommitCount += accepted.count
@@ -201,14 +217,14 @@ struct Recovery {
 
     /// Members of unproven commits that must not be shown: records whose header does not open, all
     /// records of a variant if a block of one is torn, all of a batch if one of its variants is.
-    private mutating func findTornRecords(_ accepted: [CommitRecord]) async -> Set<RecordLocation> {
+    private mutating func findTornRecords(_ accepted: [CommitRecord]) async -> TornRecords {
         let synced = start.syncedCommit
-        var torn: Set<RecordLocation> = []
+        var torn: TornRecords = [:]
         var tornCount = 0
         for commit in accepted where commit.commit > synced {
             var families: [UnprovenRecords.Family] = []
             var tornHere: Set<RecordLocation> = []
-            let members = commit.members.filter { !$0.isAbandoned }
+            let members = commit.members.filter { !$0.isAbandoned && !$0.isAgain }
             let payloads = members.filter { $0.kind == RecordKind.payload.rawValue }
             for member in members where member.kind != RecordKind.payload.rawValue {
                 if await isTorn(member) {
@@ -256,7 +272,9 @@ struct Recovery {
             }
             unproven.families += families
             tornCount += tornHere.subtracting(unreadable).count
-            torn.formUnion(tornHere)
+            // What was named before, and was copied or not, is named by that commit still (RCV-23).
+            tornHere.formUnion(commit.members.filter(\.isAgain).map(\.location))
+            torn[commit.commit] = tornHere
         }
         contents.report.droppedRecordCount = tornCount
         return torn
@@ -321,16 +339,33 @@ struct Recovery {
         // The log goes on from the last commit that is proven (RCV-12). If nobody finds that one,
         // the next names it all the same: it is missing at every opening, not at this one alone.
         start.lastCommit = start.syncedCommit
-        start.nextCommit = max(seen, start.lastCommit, journalCommit) + 1
+        start.nextCommit = max(
+            max(seen, start.lastCommit, journalCommit) + 1, checkpoint?.nextCommit ?? 0)
         unproven.facts.formUnion(facts.filter { $0.commit > start.syncedCommit })
         // One segment takes commits at a time: one that is older than a proven commit's, or than
         // the newest that a checkpoint knows, hides nothing that is not proven.
         let known = commits.filter { $0.record.commit <= start.syncedCommit }
             .map(\.location.segment)
         let newestKnown = (known + [checkpointedSegment].compactMap { $0 }).max()
-        if let hidden = hiddenSegments.max(), hidden >= newestKnown ?? hidden {
+        // Of one whose header was read the use tells; one that is in use again may be newer than
+        // its number says.
+        let uses =
+            commits.filter { $0.record.commit <= start.syncedCommit }.map(\.record.useSequence)
+            + checkpointedUses.values
+        let newestUse = uses.max() ?? 0
+        if let hidden = hiddenSegments.first(where: { hidden in
+            if let use = segments[hidden]?.header.useSequence { return use >= newestUse }
+            return hidden >= newestKnown ?? hidden || freedUses[hidden] != nil
+        }) {
             unproven.obstacle = "\(StoreFiles.segment(hidden)) could not be read"
         }
+        for segment in closedSegments where !contents.report.damages.isEmpty {
+            damage(StoreFiles.segment(segment.id), 0, "RCV-22: the header does not open")
+        }
+        if contents.report.damages.isEmpty { freeSegments += closedSegments }
+        start.free = freeSegments.sorted { $0.id < $1.id }
+        start.endedCommits = freedUses.commits
+        start.isDamaged = !contents.report.damages.isEmpty
         unproven.families = unproven.families.filter { !isGone($0.records[0], commit: $0.commit) }
         start.markTurn = mark.turn
         start.checkpointGeneration = checkpoint?.generation ?? 0

@@ -121,7 +121,8 @@ extension SegmentLog {
         let header = CheckpointHeader(
             storeID: superblock.storeID, generation: checkpointGeneration, commit: position.commit,
             writeSequence: position.writeSequence, segmentCount: encoder.segmentCount,
-            entryCount: encoder.entryCount, tableDigest: Digest128(hashing: encoder.digestTable))
+            entryCount: encoder.entryCount, tableDigest: Digest128(hashing: encoder.digestTable),
+            nextCommit: nextCommit)
         do throws(DiskError) {
             try await disk.writeBytes(
                 file, at: 0,

@@ -18,16 +18,20 @@ public enum CommitOutcome: Sendable, Equatable {
 /// short; a put that was admitted is then either published or withdrawn.
 public struct LogPut: Sendable {
     let members: [CommitMember]
+    /// Keep the places from being cleaned until the group has ended.
+    private let holds: [SegmentHold]
     let admit: @Sendable () -> Bool
     let publish: @Sendable () -> Void
     let withdraw: @Sendable () -> Void
 
     /// - Parameter members: records whose writes have completed (L1).
     public init(
-        _ members: [CommitMember], admit: @escaping @Sendable () -> Bool,
+        _ members: [CommitMember], holds: [SegmentHold] = [],
+        admit: @escaping @Sendable () -> Bool,
         publish: @escaping @Sendable () -> Void, withdraw: @escaping @Sendable () -> Void
     ) {
         self.members = members
+        self.holds = holds
         self.admit = admit
         self.publish = publish
         self.withdraw = withdraw
@@ -39,7 +43,13 @@ struct QueuedOperation {
     enum Kind {
         /// More than one: all or none after a crash.
         case puts([LogPut])
-        case remove(NamespaceID, ChunkKey, VariantID?, publish: @Sendable () -> Void)
+        /// What lives, to be named again. Alone in its group, and each for itself.
+        case moves([LogPut])
+        /// The end of a segment use. Alone in its group.
+        case free(UseContents)
+        case remove(
+            NamespaceID, ChunkKey, VariantID?, admit: @Sendable () -> Bool,
+            publish: @Sendable () -> Void)
         case namespace(
             @Sendable (_ commit: UInt64) -> NamespaceOperation, publish: @Sendable () -> Void)
         /// Everything before it becomes durable; then, in the same step, `reached` is told where
@@ -50,7 +60,19 @@ struct QueuedOperation {
     let durability: Durability
     let waiter: CheckedContinuation<Result<[CommitOutcome], LogError>, Never>
 
-    var puts: [LogPut] { if case .puts(let puts) = kind { puts } else { [] } }
+    var puts: [LogPut] {
+        switch kind {
+        case .puts(let puts), .moves(let puts): puts
+        case .free, .remove, .namespace, .barrier: []
+        }
+    }
+
+    var isAlone: Bool {
+        switch kind {
+        case .moves, .free: true
+        case .puts, .remove, .namespace, .barrier: false
+        }
+    }
 }
 
 /// Where the log stands between two groups, with nothing unflushed.
@@ -89,11 +111,14 @@ extension SegmentLog {
 
     /// Forgets a variant, or all variants of a key. *Durability:* as asked for when this returns;
     /// durable, it never comes back (D-1).
+    /// - Parameter admit: asked on the core before anything of it is written; false calls it off.
     public func remove(
         _ namespace: NamespaceID, _ key: ChunkKey, _ variant: VariantID?, _ durability: Durability,
+        admit: @escaping @Sendable () -> Bool = { true },
         publish: @escaping @Sendable () -> Void
     ) async throws(LogError) {
-        _ = try await enqueue(.remove(namespace, key, variant, publish: publish), durability)
+        _ = try await enqueue(
+            .remove(namespace, key, variant, admit: admit, publish: publish), durability)
     }
 
     /// *Durability:* everything committed before is durable when this returns (P-6).
@@ -114,7 +139,7 @@ extension SegmentLog {
         _ = try await enqueue(.namespace(operation, publish: publish), .durable)
     }
 
-    private func enqueue(_ kind: QueuedOperation.Kind, _ durability: Durability)
+    func enqueue(_ kind: QueuedOperation.Kind, _ durability: Durability)
         async throws(LogError) -> [CommitOutcome]
     {
         try requireWritable()
@@ -174,6 +199,7 @@ extension SegmentLog {
 
     /// Returns in the step in which the group became true; the caller publishes it in the same.
     private func commit(_ group: inout CommitGroup) async throws(LogError) {
+        if let contents = group.endedUse { return try await end(contents) }
         if group.isEmpty {
             if group.needsFlush { try await flush() }
             return
@@ -207,7 +233,7 @@ extension SegmentLog {
         advanceSynced()
     }
 
-    private func flush() async throws(LogError) {
+    func flush() async throws(LogError) {
         try await flushFiles()
         advanceSynced()
     }
@@ -260,23 +286,6 @@ extension SegmentLog {
             + operations.map(JournalEntry.namespaceOperation)
         try await appendToJournals(entries)
         group.touchesJournal = true
-    }
-
-    /// Appends to both copies. *Durability:* that of the next flush.
-    func appendToJournals(_ entries: [JournalEntry]) async throws(LogError) {
-        let blocks = JournalBlock.pack(entries)
-        do throws(DiskError) {
-            for index in journals.indices {
-                var journal = journals[index]
-                let before = journal.allocatedBytes
-                try await journal.append(blocks, on: disk)
-                allocatedBytes += journal.allocatedBytes - before
-                journals[index] = journal
-            }
-        } catch {
-            throw .disk(error)
-        }
-        unflushedFiles.formUnion(journals.map(\.file))
     }
 
     /// Writes the record into the slot that waits for it; returns the segment it went to.

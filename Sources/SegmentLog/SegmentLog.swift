@@ -11,9 +11,12 @@
 //      commit order. A checkpoint is taken only where nothing is unflushed.
 //  L4  A segment takes records only after its header, its length and its name were flushed.
 //  L5  After a failed write or flush the log is degraded: no later group is written (CONTRACT O-4).
-//  L6  Files never exceed the capacity by more than the metadata slack: checkpoint and heat table,
-//      the small segments in which a full store still takes removals and commit records, and one
-//      segment into which an opening wrote anew what was unproven.
+//  L6  Files never exceed the capacity by more than the metadata slack: the small segments in which
+//      a full store still takes removals and commit records, a checkpoint that is larger than the
+//      last one, and one segment into which an opening wrote anew what was unproven.
+//  L7  A segment is written over only after its use has ended: what lives in it was moved or
+//      forgotten, commits that named what lives elsewhere were written again, all of that was
+//      flushed, the journals say so durably, and nobody holds the use.
 
 import BlockIO
 import ChunkFormat
@@ -33,7 +36,13 @@ public actor SegmentLog {
 
     var superblockFile: FileID
     var journals: [JournalWriter]
+    /// Blocks that their facts would take, when that was last looked at.
+    var condensedBlockCount: UInt64 = 0
     var current: OpenSegment?
+    /// Files whose last use has ended.
+    var free: [FreeSegment] = []
+    /// What earlier commits named in these segments is gone, up to this one.
+    var endedCommits: [SegmentID: UInt64]
     var segmentLock = AsyncLock()
     var checkpointLock = AsyncLock()
     /// Wait for the last group to end.
@@ -55,6 +64,8 @@ public actor SegmentLog {
     var queue: [QueuedOperation] = []
     var isCommitting = false
     var degradedReason: String?
+    /// Whether opening found damage.
+    let isDamaged: Bool
     var isClosed = false
     var chains: [SegmentID: CheckpointSegment] = [:]
     var checkpointGeneration: UInt64
@@ -85,6 +96,9 @@ public actor SegmentLog {
         checkpointedCommit = start.checkpointedCommit
         allocatedBytes = start.allocatedBytes
         snapshotBytes = start.snapshotBytes
+        free = start.free
+        endedCommits = start.endedCommits
+        isDamaged = start.isDamaged
         for (handle, chain) in start.segments {
             segments.insert(handle)
             chains[handle.id] = chain
@@ -103,6 +117,8 @@ public actor SegmentLog {
         result.allocatedBytes = allocatedBytes + snapshotBytes
         result.capacityBytes = superblock.capacityBytes
         result.segmentCount = segments.all.count
+        result.freeSegmentCount = free.count
+        result.freeBytes = free.reduce(0) { $0 + $1.byteCount }
         return result
     }
 
@@ -141,4 +157,7 @@ struct LogStart {
     var allocatedBytes: UInt64 = 0
     var snapshotBytes: UInt64 = 0
     var segments: [(SegmentHandle, CheckpointSegment)] = []
+    var free: [FreeSegment] = []
+    var endedCommits: [SegmentID: UInt64] = [:]
+    var isDamaged = false
 }

@@ -29,12 +29,14 @@ public enum StoreFiles {
 /// Reads and writes of small structures: through a buffer of the disk's, as plain bytes.
 extension Disk {
     /// `byteCount` bytes from `offset`, or fewer at the file's end. Both are multiples of U.
+    /// With a hold, cancelling ends the wait, and the hold stays with the request.
     public func readBytes(
-        _ file: FileID, at offset: UInt64, byteCount: Int, untilCancelled: Bool = false
+        _ file: FileID, at offset: UInt64, byteCount: Int, hold: SegmentHold? = nil
     ) async throws(DiskError) -> [UInt8] {
         let buffer = makeBuffer(byteCount: aligned(byteCount, to: traits.alignment))
+        let slice = hold.map { buffer.slice.holding($0) } ?? buffer.slice
         let count = try await readToEnd(
-            file, at: offset, into: buffer.slice, untilCancelled: untilCancelled)
+            file, at: offset, into: slice, untilCancelled: hold != nil)
         return unsafe buffer.withBytes { unsafe Array($0.prefix(min(count, byteCount))) }
     }
 

@@ -119,7 +119,8 @@ struct LifeTests {
     @Test("the budget is exact: what does not fit is refused, and nothing is lost")
     func capacity() throws {
         let budget = ByteCount.mebibytes(2)
-        let machine = SimulatedMachine(seed: 6, capacity: budget, segmentSize: .kibibytes(256))
+        var machine = SimulatedMachine(seed: 6, capacity: budget, segmentSize: .kibibytes(256))
+        machine.options.evicts = false
         let db = try machine.open()
         let stored = try machine.run { () async throws -> [UInt64] in
             let space = try await db.namespace("acme", model: smallBinding(layers: 2))
@@ -206,6 +207,45 @@ struct LifeTests {
             for chunk in chunks { #expect(try await chunk.isIntact(in: space) == true) }
             await db.close()
         }
+    }
+
+    @Test("P-6 a barrier tells of an accepted put that was withdrawn, once")
+    func withdrawalIsTold() throws {
+        let machine = SimulatedMachine(seed: 8, segmentSize: .kibibytes(80))
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+            // Twenty units, as above: the fourth commit finds no slot, and no room for a segment.
+            let chunks = [
+                TestChunk(1), TestChunk(2), TestChunk(3, tokenCount: 32), TestChunk(4),
+            ]
+            var writers: [Int: ChunkWriterBox] = [:]
+            for (index, chunk) in chunks.enumerated() {
+                var writer = try await space.beginPut(chunk.key(in: space), tokens: chunk.tokens)
+                let planes = chunk.layers(space.binding)[0]
+                try await writer.append(layer: 0, keys: planes.keys, values: planes.values)
+                writers[index] = ChunkWriterBox(writer)
+            }
+            for index in 0..<3 { _ = try await writers[index]!.take().commit() }
+            machine.disk.fail(.allocate, number: 1, errorNumber: 28, forever: true)
+            #expect(
+                try await writers[3]!.take().commit(durability: .accepted) == .committed)
+            await #expect(throws: StoreError.self) { try await db.barrier() }
+            #expect(db.counters.withdrawnCount == 1)
+            #expect(space.contains(chunks[3].key(in: space)) == nil)
+            // Told, and everything else is durable.
+            try await db.barrier()
+            machine.disk.clearFailures()
+            #expect(try await chunks[3].put(in: space) == .committed)
+            await db.close()
+        }
+    }
+
+    /// A writer in a collection.
+    private final class ChunkWriterBox {
+        private var writer: ChunkWriter?
+        init(_ writer: consuming ChunkWriter) { self.writer = consume writer }
+        func take() -> ChunkWriter { writer.take()! }
     }
 
     @Test("O-4 after a failed flush the store is degraded, and never says that a lost key is there")

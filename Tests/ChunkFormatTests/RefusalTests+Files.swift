@@ -39,7 +39,7 @@ import Testing
     func journalEntries() {
         var generator = SeededGenerator(seed: 13)
         var sealed = Sealed.journalBlock(&generator)
-        sealed.bytes[48] = 3
+        sealed.bytes[48] = 4
         #expect(sealed.resealed().clause == "JRN-5")
         sealed.bytes[48] = 1
         sealed.bytes[50] = 63
@@ -53,6 +53,7 @@ import Testing
             Refusal(field: "storeID", value: 0, clause: "CKP-2"),
             Refusal(field: "generation", value: .max, clause: "FMT-12"),
             Refusal(field: "commit", value: .max, clause: "FMT-12"),
+            Refusal(field: "nextCommit", value: 2, clause: "CKP-13"),
             Refusal(field: "segmentCount", value: (1 << 24) + 1, clause: "CKP-3"),
             Refusal(field: "entryCount", value: .max, clause: "CKP-3"),
             Refusal(field: "entryCount", value: 1 << 34, clause: "CKP-3"),

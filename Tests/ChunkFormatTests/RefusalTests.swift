@@ -144,7 +144,7 @@ import Testing
     @Test(
         "COM-6 commit members, which may stand in any segment",
         arguments: [
-            Refusal(field: "flags", value: 4, clause: "COM-4", base: 128),
+            Refusal(field: "flags", value: 8, clause: "COM-4", base: 128),
             Refusal(field: "offset", value: 0, clause: "COM-4", base: 128),
             Refusal(field: "offset", value: 1 << 33, clause: "COM-4", base: 128),
             Refusal(field: "headerBytes", value: 0, clause: "REC-3", base: 128),

@@ -169,7 +169,7 @@ import Testing
             storeID: Samples.storeID, generation: 3, commit: 9, writeSequence: WriteSequence(8),
             segmentCount: UInt64(segments.count), entryCount: UInt64(entries.count),
             tableDigest: Digest128(hashing: table))
-        #expect(header.pieceCount * CheckpointHeader.pieceBytes == body.count)
+        #expect(4_096 + body.count == Int(header.tableOffset))
         #expect(header.tableBytes == table.count)
         let key = CheckpointHeader.sealKey(secret: Samples.secret)
         let decoded = try CheckpointHeader(
@@ -192,7 +192,7 @@ import Testing
         }
         let (body, table) = CheckpointRows.encode(segments: [], entries: entries)
         let pieceBytes = CheckpointHeader.pieceBytes
-        #expect(body.count == 3 * pieceBytes && table.count == 4_096)
+        #expect(body.count > 2 * pieceBytes && body.count % 4_096 == 0 && table.count == 4_096)
         let header = CheckpointHeader(
             storeID: Samples.storeID, generation: 1, commit: 1, writeSequence: WriteSequence(1),
             segmentCount: 0, entryCount: 40_000, tableDigest: Digest128(hashing: table))
@@ -202,7 +202,8 @@ import Testing
         for start in stride(from: 0, to: body.count, by: pieceBytes) {
             #expect(throws: FormatError.self) { try decoder.finish() }
             try decoder.take(
-                Array(body[start..<start + pieceBytes]), segments: &segments, entries: &decoded)
+                Array(body[start..<min(start + pieceBytes, body.count)]),
+                segments: &segments, entries: &decoded)
         }
         try decoder.finish()
         #expect(segments.isEmpty && decoded == entries)

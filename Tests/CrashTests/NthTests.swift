@@ -81,11 +81,11 @@ struct NthTests {
     // MARK: Cases
 
     private static func machine(_ seed: UInt64) -> SimulatedMachine {
-        Trace.machine(seed &+ 100)
+        Trace.machine(seed &+ 100, isFull: seed.isMultiple(of: 2))
     }
 
     private static func life(_ seed: UInt64, _ machine: SimulatedMachine) -> Life {
-        var shape = Trace.shape
+        var shape = Trace.shape()
         shape.roundCount = 2
         var plan = LifePlan(seed: seed &+ 100, shape)
         // A drop and a checkpoint in every life: they write what nothing else writes.

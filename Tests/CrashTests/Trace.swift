@@ -19,9 +19,15 @@ struct Trace {
     /// Effects that made the empty store; `CREATE` takes those.
     let firstCrash: Int
 
-    init(seed: UInt64, _ shape: LifePlan.Shape = Trace.shape) {
+    /// Every other seed lives on a store that is full from its first chunks on, so that segments
+    /// are freed and used again in every crash.
+    init(seed: UInt64) {
+        self.init(seed: seed, Self.shape(isFull: Self.isFull(seed)))
+    }
+
+    init(seed: UInt64, _ shape: LifePlan.Shape) {
         self.seed = seed
-        let machine = Self.machine(seed)
+        let machine = Self.machine(seed, isFull: Self.isFull(seed))
         disk = machine.disk
         disk.startRecording()
         let disk = machine.disk
@@ -32,19 +38,24 @@ struct Trace {
         effects = disk.effects
     }
 
-    static var shape: LifePlan.Shape {
+    static func isFull(_ seed: UInt64) -> Bool { seed.isMultiple(of: 2) }
+
+    static func shape(isFull: Bool = false) -> LifePlan.Shape {
         var shape = LifePlan.Shape()
-        (shape.owners, shape.roundCount, shape.deedsPerRound) = (owners, 2, 1)
+        (shape.owners, shape.roundCount, shape.deedsPerRound) = (owners, isFull ? 4 : 2, 1)
         return shape
     }
 
-    static func machine(_ seed: UInt64) -> SimulatedMachine {
-        SimulatedMachine(seed: seed, capacity: .mebibytes(16), segmentSize: .kibibytes(64))
+    /// Four segments and what is not payload, or more than a life fills.
+    static func machine(_ seed: UInt64, isFull: Bool = false) -> SimulatedMachine {
+        SimulatedMachine(
+            seed: seed, capacity: isFull ? .kibibytes(632) : .mebibytes(16),
+            segmentSize: .kibibytes(64))
     }
 
     /// A machine of its own for an image: nothing of it depends on what was run before.
     private func machine(with make: (SeededScheduler) -> SimulatedDisk) -> SimulatedMachine {
-        var machine = Self.machine(seed)
+        var machine = Self.machine(seed, isFull: Self.isFull(seed))
         machine.disk = make(machine.scheduler)
         return machine
     }

@@ -74,6 +74,17 @@ public final class KeyModel: Sendable {
         if level == .durable { settle(ticket.scope, at: now) }
     }
 
+    /// The store forgot the key to make room. After a crash it may be there again (CONTRACT E-1).
+    public func evicted(_ owner: UInt64) {
+        let now = clock()
+        state.withLock { state in
+            let number = state.nextNumber
+            state.nextNumber += 1
+            state.claims[owner, default: []].append(
+                Claim(number: number, edition: nil, begun: now))
+        }
+    }
+
     /// The put found its key taken: what was there has the level now, whatever edition it is.
     public func alreadyPresent(_ ticket: Ticket, _ level: Durability) {
         let now = clock()

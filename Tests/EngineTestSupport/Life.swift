@@ -24,6 +24,7 @@ public struct LifePlan: Sendable {
         case reopen
     }
     public var turns: [Turn]
+    let owners: Range<UInt64>
     /// Whether every key is read before a closing, and must be readable: whatever writes do, reads
     /// go on (CONTRACT O-4).
     public var readsAllBeforeClosing = false
@@ -45,6 +46,7 @@ public struct LifePlan: Sendable {
     public init(seed: UInt64, _ shape: Shape) {
         var generator = SeededGenerator(seed: seed ^ 0x11FE)
         var edition = shape.firstEdition
+        owners = shape.owners
         turns = []
         for round in 0..<shape.roundCount {
             let deeds = (0..<shape.workerCount).map { worker in
@@ -98,6 +100,10 @@ public final class Life: Sendable {
     /// Failures that had no caller, and stand in the store's counters.
     public var countedFailureCount: Int { countedFailures.withLock { $0 } }
     private let countedFailures = Mutex(0)
+    /// Segments that were freed, and bytes that were copied for it.
+    public var freedCount: UInt64 { cleaned.withLock { $0.freed } }
+    public var movedBytes: UInt64 { cleaned.withLock { $0.moved } }
+    private let cleaned = Mutex<(freed: UInt64, moved: UInt64)>((0, 0))
     private let refused = Mutex<[StoreError]>([])
     private let violated = Mutex<[String]>([])
 
@@ -105,9 +111,32 @@ public final class Life: Sendable {
         (self.plan, self.model) = (plan, model)
     }
 
+    /// The machine, with stores on it that tell the model what they forget.
+    public func observed(_ machine: SimulatedMachine) -> SimulatedMachine {
+        var machine = machine
+        let (model, owners) = (model, plan.owners)
+        machine.options.evictionObserver = { [weak self] name, key, _ in
+            guard let owner = OwnedChunk.owner(of: key, inSpace: name, among: owners) else {
+                return
+            }
+            if OwnedChunk(owner).isPinned { self?.violate("chunk \(owner) was pinned") }
+            model.evicted(owner)
+        }
+        return machine
+    }
+
+    /// What a store did to make room, noted before it is closed.
+    public func noteCleaning(_ db: ChunkDB) async {
+        let counters = await db.logCounters()
+        cleaned.withLock {
+            $0.freed += counters.freedCount
+            $0.moved += counters.movedBytes
+        }
+    }
+
     /// Lives to the end. *Returns:* the machine as the last closing left it.
     public func run(on machine: SimulatedMachine) -> SimulatedMachine {
-        var machine = machine
+        var machine = observed(machine)
         var turns = plan.turns[...]
         while true {
             let end = turns.firstIndex { if case .reopen = $0 { true } else { false } }
@@ -139,6 +168,7 @@ public final class Life: Sendable {
         }
         await run(turns, db, on: machine)
         if plan.readsAllBeforeClosing { await readAll(db, on: machine) }
+        await noteCleaning(db)
         let scope = model.scope(withAccepted: true)
         await db.close()
         let counters = db.counters

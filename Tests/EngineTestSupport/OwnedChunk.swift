@@ -31,6 +31,21 @@ public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
 
     public var description: String { "chunk \(owner)" }
 
+    /// Whose key it is, in a tenant's namespace.
+    public static func owner(
+        of key: ChunkKey, inSpace name: String, among owners: Range<UInt64>
+    ) -> UInt64? {
+        owners.first {
+            spaceName($0 % spaceCount) == name
+                && ChunkKey(
+                    tokens: OwnedChunk($0).tokens, bindingDigest: binding.digest, identity: .init())
+                    == key
+        }
+    }
+
+    /// Some are never to be forgotten.
+    public var isPinned: Bool { number % 4 == 1 }
+
     // MARK: Payload
 
     private struct PlaneName: Hashable {
@@ -67,11 +82,12 @@ public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
         _ edition: UInt64, in namespace: Namespace, _ durability: Durability, streamed: Bool
     ) async throws(StoreError) -> CommitOutcome {
         let (key, layers) = (key(in: namespace), layers(edition))
-        guard streamed else {
+        guard streamed || isPinned else {
             return try await namespace.put(
                 key, tokens: tokens, layers: layers, durability: durability)
         }
-        var writer = try await namespace.beginPut(key, tokens: tokens)
+        var writer = try await namespace.beginPut(
+            key, tokens: tokens, pinned: isPinned)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
         }

@@ -102,7 +102,7 @@ import Testing
             key: CheckpointHeader.sealKey(secret: superblock.secret))
         let table = Array(file[Int(header.tableOffset)...].prefix(header.tableBytes))
         #expect(Digest128(hashing: table) == header.tableDigest)
-        let piece = Array(file[4_096..<4_096 + CheckpointHeader.pieceBytes])
+        let piece = Array(file[4_096..<4_096 + header.byteCount(ofPiece: 0)])
         let digest = Digest128(hashing: piece)
         #expect(Array(table.prefix(16)) == bigEndianBytes(digest.high) + bigEndianBytes(digest.low))
         #expect(UInt64(file.count) == header.fileBytes)

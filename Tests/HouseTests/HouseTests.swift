@@ -46,7 +46,10 @@ struct HouseTests {
         "BlockIO": ["Primitives", "CLiburing", "CSystemCalls"],
         "ChunkFormat": ["Primitives", "KVModel"],
         "SegmentLog": ["Primitives", "ChunkFormat", "BlockIO", "KVModel"],
-        "ChunkDB": ["Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog"],
+        "ChunkDB": [
+            "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog",
+            "Retention",
+        ],
         "Retention": ["ChunkFormat", "Primitives"],
         "Attention": ["KVModel", "Primitives"],
         "Feed": ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],

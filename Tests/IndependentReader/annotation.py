@@ -30,7 +30,7 @@ MEANING = {  # what the tables of the spec say of a number
     "retention": {0: "evictable", 1: "pinned"},
     "hashDomain": {1: "standalone", 2: "prefixChained", 3: "callerMade"},
     "codec": {0: "raw"},
-    "entryKind": {1: "tombstone", 2: "namespace operation"},
+    "entryKind": {1: "tombstone", 2: "namespace operation", 3: "freed use"},
     "expirySeconds": {0: "never"},
     "windowTokenCount": {0: "all"},
 }
@@ -46,9 +46,13 @@ SPECIAL = {
     ("recordPrefix", "kind"): KIND,
     ("commitMember", "kind"): KIND,
     ("recordPrefix", "flags"): {1: "required"},
-    ("commitMember", "flags"): {1: "abandoned", 2: "batched"},
+    ("commitMember", "flags"): {1: "abandoned", 2: "batched", 4: "named again"},
     ("metadata", "flags"): {1: "context impact"},
-    ("checkpointEntry", "flags"): {1: "pinned"},
+    ("checkpointEntry", "flags"): {
+        1: "pinned",
+        2: "several records",
+        3: "pinned, several records",
+    },
 }
 SIZED = {
     "alignmentUnit": 1,

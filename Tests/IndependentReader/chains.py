@@ -13,12 +13,15 @@ class Chains:
             self.walk(self.store.segments[segment])
         s = self.store
         synced = [c["syncedCommit"] for c in self.found.values()]
-        s.proven = max([s.synced, s.base] + synced)  # RCV-9
+        s.proven = max([s.synced, s.base, s.freed.newest] + synced)  # RCV-9, JRN-12
         s.commits = self.counting()
-        newest = max([s.base] + [c["commit"] for c in s.commits])
+        newest = max([s.base, s.freed.last] + [c["commit"] for c in s.commits])
         if newest < s.synced:  # REC-9
             what = f"the mark says commit {s.synced} was flushed, the newest found is {newest}"
             s.damage.append(FormatError("superblock", 262144, "REC-9", what))
+        if newest < s.freed.newest:  # as proven as by a mark
+            what = f"a freed use says commit {s.freed.newest} stood, the newest found is {newest}"
+            s.damage.append(FormatError(s.freed.file, 4096, "REC-9", what))
         s.newest = newest
 
     def first_slots(self, seg):
@@ -80,24 +83,25 @@ class Chains:
 
     def counting(self):
         """Step 4 of "What a reader computes": from the newest back, by previousCommit."""
-        store, counted = self.store, []
+        store, counted, needed = self.store, [], self.store.freed.needed
         numbers = sorted(n for n in self.found if n > store.base)
-        n = numbers[-1] if numbers else 0
+        n = needed(max(numbers + [store.freed.last]))
+        by = (store.freed.file, 4096, "a freed use")  # what names commit n
         while n > store.base:
             if n in self.found:
-                counted.append(self.found[n])
-                n = self.found[n]["previousCommit"]
+                c = self.found[n]
+                counted.append(c)
+                n, by = needed(c["previousCommit"]), (c["file"], c["offset"], c["commit"])
                 continue
-            last = counted[-1]
             if n <= store.proven:  # REC-9: damage, the other commits stand
-                what = f"commit {n}, that {last['commit']} builds on, is proven and not found"
-                store.damage.append(FormatError(last["file"], last["offset"], "REC-9", what))
+                what = f"commit {n}, that {by[2]} builds on, is proven and not found"
+                store.damage.append(FormatError(*by[:2], "REC-9", what))
             else:  # RCV-20: a hole above what is proven; nothing above it ever counted
                 what = f"commit {n} was never flushed; {len(counted)} above it do not count"
-                store.note(last["file"], last["offset"], "RCV-20", what)
+                store.note(*by[:2], "RCV-20", what)
                 counted = []
             lower = [m for m in numbers if m < n]
-            n = lower[-1] if lower else 0
+            n, by = needed(lower[-1] if lower else 0), (store.freed.file, 4096, "a freed use")
         return counted[::-1]
 
 

@@ -4,7 +4,7 @@ import os
 import struct
 
 from annotation import compare, uncovered
-from basics import FormatError, Trace, binding_digest, chunk_key, digest, variant_id
+from basics import FormatError, Trace, binding_digest, chunk_key, digest, padded, variant_id
 from operations import namespace_operation
 from payloads import metadata, payload, planes
 from records import commit, namespace_record, open_record, tombstones
@@ -107,9 +107,10 @@ class StoreFiles:
 
     def checkpoint(self, data, trace):
         f = checkpoint_header(data, self.sb, trace)
-        table = data[4096 + (1 << 20) :]
+        table_at = 4096 + padded(48 * f["segmentCount"] + 72 * f["entryCount"], 4096)
+        body, table = data[4096:table_at], data[table_at:]  # one piece
         agree("checkpoint", "tableDigest", digest(table), f["tableDigest"])
-        agree("checkpoint", "digest[0]", digest(data[4096 : 4096 + (1 << 20)]), table[:16])
+        agree("checkpoint", "digest[0]", digest(body), table[:16])
         trace.base = 4096
         checkpoint_rows(data[4096:], f["segmentCount"], f["entryCount"], trace)
         trace.base = 0

@@ -148,7 +148,7 @@ def commit(region, seg, offset, trace=None):
     for i in range(count):
         with standing(128 + 48 * i):
             m = decode("commitMember", region, 128 + 48 * i, trace, f"commitMember[{i}]")
-            need(m["flags"] <= 3, "commitMember", "flags", "COM-4", "0 to 3", m["flags"])
+            need(m["flags"] <= 7, "commitMember", "flags", "COM-4", "0 to 7", m["flags"])
             place(m, "commitMember", unit, "COM-4")
         f["members"].append(m)
     pad(region, 128 + 48 * count, trace)

@@ -4,6 +4,7 @@ import os
 
 from basics import FormatError, StoreRefused, digest_agrees, need, padded, refused, standing
 from chains import Chains
+from freed import FreedUses
 from structures import (
     checkpoint_header,
     checkpoint_rows,
@@ -29,8 +30,10 @@ class Store:
         self.damage, self.notes = [], []
         self.sb = self.mark = self.checkpoint = self.heat = None
         self.entries, self.rows, self.facts = [], {}, []
+        self.freed = FreedUses(())
         self.segments, self.commits, self.journals = {}, [], []
         self.variants, self.lost = [], []  # lost: entries whose record does not open (CKP-11)
+        self.torn = []  # headers that do not open, of segments with a freed use (RCV-22)
         self.damaged_records = set()  # members of proven commits (RCV-13): segment, offset
 
     def path(self, name):
@@ -67,6 +70,7 @@ class Store:
         self.read_checkpoint()
         Chains(self).run()
         Replay(self).run()
+        (self.damage if self.damage else self.notes).extend(self.torn)  # RCV-22
         self.read_heat()
         return self
 
@@ -130,6 +134,7 @@ class Store:
             raise StoreRefused("journal-0", 0, "JRN-1", "neither journal opens")
         if len(self.journals) == 2:
             self.compare_journals()
+        self.freed = FreedUses(self.facts)
 
     def compare_journals(self):
         """JRN-8: a fact of one file only is a fact; a crash or a fault left it so."""
@@ -173,14 +178,21 @@ class Store:
             number = int(name)
             try:
                 data = self.read(file, 0, 65536)
-                if not any(data):  # RCV-6; that nothing names it shows when members are read
-                    self.note(file, 0, "RCV-6", "a segment whose header was never flushed")
-                    continue
-                f = segment_header(data[:4096], number, self.sb)
-                f["file"] = file
-                self.segments[number] = f
             except FormatError as error:
                 self.bad(error, file)
+                continue
+            if not any(data):  # RCV-6; that nothing names it shows when members are read
+                self.note(file, 0, "RCV-6", "a segment whose header was never flushed")
+                continue
+            try:
+                f = segment_header(data[:4096], number, self.sb)
+            except FormatError as error:
+                closed = self.torn if self.freed.has(number) else self.damage
+                closed.append(error.place(file, 0))
+                continue
+            f["file"] = file
+            if not self.freed.ended(number, f["useSequence"]):  # JRN-10: else it is free
+                self.segments[number] = f
 
     def read_checkpoint(self):
         name = "checkpoint"
@@ -199,8 +211,9 @@ class Store:
 
     def checkpoint_table(self, name, f):
         size = 48 * f["segmentCount"] + 72 * f["entryCount"]
-        pieces = (size + PIECE - 1) // PIECE
-        table_at, table_bytes = 4096 + pieces * PIECE, max(4096, padded(16 * pieces, 4096))
+        body = padded(size, 4096)
+        pieces = (body + PIECE - 1) // PIECE
+        table_at, table_bytes = 4096 + body, max(4096, padded(16 * pieces, 4096))
         have = self.size(name)
         want = table_at + table_bytes
         need(want <= have, "checkpointHeader", "entryCount", "CKP-3", f"{want} bytes", have)
@@ -209,7 +222,7 @@ class Store:
         need(ok, "checkpointHeader", "tableDigest", "CKP-5", "agreement", "another digest")
         data = bytearray()
         for i in range(pieces):
-            piece = self.read(name, 4096 + i * PIECE, PIECE)
+            piece = self.read(name, 4096 + i * PIECE, min(PIECE, body - i * PIECE))
             if not digest_agrees(piece, table[16 * i : 16 * i + 16]):
                 raise FormatError(name, 4096 + i * PIECE, "CKP-5", f"piece {i} is not its slot's")
             data += piece
@@ -221,8 +234,9 @@ class Store:
         unit, seen = self.sb["alignmentUnit"], set()
         known = {f["namespace"] for k, f in self.facts if k == "namespace" and f["operation"] == 1}
         for r in rows:
-            seg = self.segments.get(r["segment"])
-            size = seg["segmentBytes"] if seg else 1 << 32
+            seg = self.segments.get(r["segment"])  # perhaps of a later use, and shorter (SEG-12)
+            same = seg is not None and seg["useSequence"] == r["useSequence"]
+            size = seg["segmentBytes"] if same else 1 << 32
             used, at, later = r["usedBytes"], r["nextCommitOffset"], r["laterCommitOffset"]
             ok = used % unit == at % unit == later % unit == 0 and unit <= used <= size
             ok = ok and (at == 0 or unit <= at < size) and (later == 0 or at < later < size)

@@ -189,11 +189,14 @@ def journal_block(data, number, header, trace=None):
             f"at most {end - at - 4}",
             size,
         )
-        need(kind in (1, 2), "journalEntry", "entryKind", "JRN-5", "1 or 2", kind)
+        need(kind in (1, 2, 3), "journalEntry", "entryKind", "JRN-5", "1 to 3", kind)
+        need(kind == 2 or size == 64, "journalEntry", "entryBytes", "JRN-5", 64, size)
         if kind == 1:
-            need(size == 64, "journalEntry", "entryBytes", "JRN-5", 64, size)
             with standing(at + 4):
                 facts.append(("tombstone", tombstone_row(data, at + 4, trace)))
+        elif kind == 3:
+            with standing(at + 4):
+                facts.append(("freedUse", freed_use(data, at + 4, trace)))
         else:
             body = data[at + 4 : at + 4 + size]
             with standing(at + 4):
@@ -202,6 +205,17 @@ def journal_block(data, number, header, trace=None):
     if trace is not None:
         trace.add(end, 4096, "padding", "zero" if not any(data[end:]) else "not zero")
     return facts
+
+
+def freed_use(data, at, trace=None):
+    name = "freedUse"
+    f = decode(name, data, at, trace)
+    below62(name, f, "useSequence", "firstCommit", "lastCommit", "previousCommit", "commit")
+    previous, first, last = f["previousCommit"], f["firstCommit"], f["lastCommit"]
+    ok = previous < first <= last <= f["commit"] or previous == first == last == 0
+    what = f"{previous}, {first}, {last}, {f['commit']}"
+    need(ok, name, "firstCommit", "JRN-9", "previous < first <= last <= commit, or 0", what)
+    return f
 
 
 def checkpoint_header(data, sb, trace=None):
@@ -217,6 +231,7 @@ def checkpoint_header(data, sb, trace=None):
         sb["storeID"].hex(),
         f["storeID"].hex(),
     )
+    need(f["nextCommit"] > f["commit"], name, "nextCommit", "CKP-13", "above commit", f["nextCommit"])
     need(
         f["segmentCount"] <= 1 << 24,
         name,
@@ -226,7 +241,7 @@ def checkpoint_header(data, sb, trace=None):
         f["segmentCount"],
     )
     need(f["entryCount"] <= 1 << 34, name, "entryCount", "CKP-3", "at most 2^34", f["entryCount"])
-    below62(name, f, "generation", "commit", "writeSequence")
+    below62(name, f, "generation", "commit", "writeSequence", "nextCommit")
     return f
 
 

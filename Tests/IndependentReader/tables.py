@@ -153,6 +153,15 @@ journalBlock 48
   8 8 u64 blockIndex
   16 16 zero reservedBlock
   32 16 digest seal
+freedUse 64
+  0 4 u32 segment
+  4 4 zero reservedWord
+  8 8 u64 useSequence
+  16 8 u64 firstCommit
+  24 8 u64 lastCommit
+  32 8 u64 previousCommit
+  40 8 u64 commit
+  48 16 zero reservedRow
 checkpointHeader 4096
   0 8 bytes magic
   8 16 bytes storeID
@@ -162,7 +171,8 @@ checkpointHeader 4096
   48 8 u64 segmentCount
   56 8 u64 entryCount
   64 16 digest tableDigest
-  80 4000 zero reserved
+  80 8 u64 nextCommit
+  88 3992 zero reserved
   4080 16 digest seal
 checkpointSegment 48
   0 4 u32 segment

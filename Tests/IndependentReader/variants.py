@@ -94,7 +94,8 @@ class Replay:
     def run(self):
         store = self.store
         for kind, fact in store.facts:
-            self.fact(kind, fact)
+            if kind != "freedUse":  # store.freed knows those
+                self.fact(kind, fact)
         self.from_checkpoint()
         for c in store.commits:
             self.commit(c)
@@ -124,6 +125,8 @@ class Replay:
             offset, size = e["block"] * 4096, e["headerBlocks"] * 4096
             if self.hidden(name_of(e), self.store.base):  # CKP-9; its place may be gone
                 continue
+            if self.gone_with_use(e):
+                continue
             try:
                 seg, region = read_region(self.store, e["segment"], offset, size)
                 f = decode_payload(seg, region, offset)
@@ -136,6 +139,13 @@ class Replay:
             except FormatError as error:  # CKP-11
                 error.place(f"segments/{e['segment']:08d}", offset)
                 self.live[name_of(e)] = Variant(name_of(e), [], None, [error])
+
+    def gone_with_use(self, e):
+        """CKP-12: a use ended, and no row says that the entry is of a later one."""
+        row, freed = self.store.rows.get(e["segment"]), self.store.freed
+        if row is None:
+            return freed.has(e["segment"])
+        return freed.ended(e["segment"], row["useSequence"])
 
     def load(self, seg, offset, first, commit):
         """All records of a variant; a sibling that does not open damages the whole of it."""
@@ -152,8 +162,9 @@ class Replay:
         whole = proven or self.batch_is_whole(c)
         opened = []
         for m in c["members"]:
-            if m["flags"] & 1:  # COM-7
-                continue
+            again = m["flags"] & 4 and not proven  # RCV-23: an earlier commit names it still
+            if m["flags"] & 1 or again or self.store.freed.gone(m["segment"], c["commit"]):
+                continue  # COM-7, JRN-11
             try:
                 opened.append((m, *member_record(self.store, m)))
             except FormatError as error:
@@ -178,7 +189,7 @@ class Replay:
         """COM-15, RCV-11: the batched members of a commit that is not proven, all or none."""
         for m in c["members"]:
             place = (m["segment"], m["offset"])
-            if m["flags"] & 3 != 2:
+            if m["flags"] & 3 != 2 or m["flags"] & 4:  # RCV-23: never called for here
                 continue
             try:
                 seg, region, _ = member_record(self.store, m)
@@ -230,12 +241,7 @@ class Replay:
                 bad[0].what += " (commit not proven: variant dropped, RCV-11)"
                 self.store.notes.append(bad[0])
                 return
-        old = self.live.get(v.name)
-        if old is not None:  # the first stays, unless something removed it in between
-            since = self.store.base if old.commit is None else old.commit
-            if not self.hidden(v.name, since):
-                return
-        if not self.hidden(v.name, commit):  # RCV-14
+        if not self.hidden(v.name, commit):  # RCV-14: the later one counts
             self.live[v.name] = v
 
     def hidden(self, name, commit):

@@ -15,6 +15,7 @@ struct CapTests {
         var options = StoreOptions(
             capacity: .mebibytes(2), segmentSize: .kibibytes(128), digestBlockShift: 12)
         options.commitsPerCheckpoint = 1 << 40
+        options.evicts = false
         let place = StorePlace(.simulated(seed: 1), options: options)
         try place.session { db in
             let calm = try await db.namespace("calm", model: smallBinding(layers: 1))

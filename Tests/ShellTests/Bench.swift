@@ -29,6 +29,7 @@ final class SteppingClock: StoreClock, @unchecked Sendable {
         return now
     }
     var wallSeconds: UInt64 { 0 }
+    func sleep(nanoseconds: UInt64) async {}
 }
 
 /// What a run of the shell left behind.

@@ -26,8 +26,9 @@ struct RandomLife {
         owners = 0..<[4, 8, 12].randomElement(using: &generator)!
         // From a store that fills up at once to one that never does.
         let capacity = [1_800, 2_400, 16_384].randomElement(using: &generator)!
+        // Every fourth holds a few chunks and lives by forgetting others.
         machine = SimulatedMachine(
-            seed: seed, capacity: .kibibytes(UInt64(capacity)),
+            seed: seed, capacity: .kibibytes(seed % 4 == 1 ? 632 : UInt64(capacity)),
             segmentSize: .kibibytes([64, 96, 128].randomElement(using: &generator)!))
         machine.options.commitsPerCheckpoint =
             [3, 17, 65_536].randomElement(using: &generator)!
@@ -55,7 +56,7 @@ struct RandomLife {
         let ending = isLast ? .closing : Ending.allCases.randomElement(using: &generator)!
         let hasFault = !isLast && Int.random(in: 0..<3, using: &generator) == 0
         let planted = hasFault ? plant() : nil
-        let (current, turns) = (machine, life.plan.turns[...])
+        let (current, turns) = (life.observed(machine), life.plan.turns[...])
         let opened: Bool? = current.scheduler.waitUnlessStuck(stepLimit: 1_000_000) {
             await Self.live(life, turns, on: current, closes: ending == .closing)
         }
@@ -124,6 +125,7 @@ struct RandomLife {
             return true
         }
         await life.run(turns, db, on: machine)
+        await life.noteCleaning(db)
         if closes { await db.close() }
         return true
     }
@@ -134,6 +136,8 @@ struct RandomLife {
 
     private func note(_ life: Life, isHit: Bool, wasOpened: Bool) {
         marks.hit("fault hit", if: isHit)
+        marks.hit("freed segment", if: life.freedCount > 0)
+        marks.hit("moved record", if: life.movedBytes > 0)
         marks.hit("opening refused", if: !wasOpened)
         for error in life.refusals {
             switch error {

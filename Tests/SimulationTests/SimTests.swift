@@ -28,7 +28,7 @@ struct SimTests {
         "closing", "powerCut", "processDeath", "fault hit", "refused: disk", "refused: degraded",
         "refused: capacity", "opening refused", "dropped record",
         "dropped commit", "journal copy mended", "store without a checkpoint",
-        "short transfers", "kept promise", "revived",
+        "short transfers", "kept promise", "revived", "freed segment", "moved record",
     ]
 
     private static let met = Marks()

@@ -1,0 +1,220 @@
+// Eviction and cleaning as one act. Nothing is forgotten entry by entry: the segment whose freeing
+// loses least is chosen, the few in it that are worth it are copied to the end of the log, the rest
+// is forgotten, and the segment is used again.
+//
+// Copies are bounded by a share of what is freed, so write amplification is too, whatever the
+// policy says: 1 + movedShare / (1 − movedShare).
+
+import BSkiplist
+import ChunkFormat
+import Logging
+import Primitives
+import SegmentLog
+import Synchronization
+
+final class Cleaner: Sendable {
+    private struct State {
+        var isRunning = false
+        var waiters: [CheckedContinuation<Bool, Never>] = []
+        /// Uses that cannot be cleaned before the next opening: a commit of theirs is damaged.
+        var avoided: Set<UInt64> = []
+    }
+    private let state = Mutex(State())
+
+    /// Of a segment's bytes, those that may be copied when it is freed.
+    static let movedShare = 0.2
+    /// Of a segment's bytes, those that may be copied when more are pinned.
+    static let movedShareMax = 0.8
+    /// What is worth less than this share of everything is not copied.
+    static let rankMin = 0.25
+    /// Segments that are freed after one survey.
+    static let victimCountMax = 8
+
+    /// Frees segments until `byteCount` are available, or waits for who does.
+    /// *Returns:* whether there is more room, for who comes first.
+    func makeRoom(for byteCount: UInt64, in core: StoreCore) async -> Bool {
+        let isMine = state.withLock { state in
+            defer { state.isRunning = true }
+            return !state.isRunning
+        }
+        if !isMine {
+            return await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    if state.isRunning { state.waiters.append(continuation) }
+                    return !state.isRunning
+                }
+                if isOver { continuation.resume(returning: true) }
+            }
+        }
+        var hasGained = false
+        do throws(LogError) {
+            try await run(core, byteCount) { hasGained = true }
+        } catch {
+            core.options.logger.warning("cleaning stopped: \(error)")
+        }
+        let waiters = state.withLock { state in
+            defer { (state.isRunning, state.waiters) = (false, []) }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(returning: hasGained) }
+        return hasGained
+    }
+
+    private func run(_ core: StoreCore, _ byteCount: UInt64, _ gained: () -> Void)
+        async throws(LogError)
+    {
+        // Tried in this run: what has no place to go now may have one later.
+        var tried: Set<UInt64> = []
+        while !core.isClosed.load(ordering: .relaxed) {
+            let uses = await candidates(core).filter { !tried.contains($0.useSequence) }
+            if uses.isEmpty { return }
+            let available = await core.log.availableBytes
+            for victim in try await victims(among: uses, core) {
+                if await core.log.availableBytes >= byteCount { return }
+                tried.insert(victim.use.useSequence)
+                if try await free(victim, core), !victim.use.isHeld { gained() }
+            }
+            // What is pinned can be copied to and fro for ever, and gains nothing.
+            if await core.log.availableBytes <= available { return }
+        }
+    }
+
+    /// Closed uses; those that somebody reads only if there are no others, since they cannot be
+    /// used again at once.
+    private func candidates(_ core: StoreCore) async -> [SegmentUse] {
+        let avoided = state.withLock { $0.avoided }
+        let closed = await core.log.uses.filter {
+            !$0.isOpen && !avoided.contains($0.useSequence)
+        }
+        let free = closed.filter { !$0.isHeld }
+        return free.isEmpty ? closed : free
+    }
+
+    struct Victim {
+        let use: SegmentUse
+        let worths: Worths
+        /// What has at least this rank is copied.
+        let keptRank: Double
+
+        /// The worth below which this round forgets.
+        var line: Double { worths.worth(atRank: keptRank) }
+    }
+
+    /// Those whose freeing loses least for each byte that it gains, the best first.
+    private func victims(among uses: [SegmentUse], _ core: StoreCore) async throws(LogError)
+        -> [Victim]
+    {
+        var sample: [Double] = []
+        let step =
+            max(core.allNamespaces.reduce(0) { $0 + $1.entryCount }, 1)
+            / Worths.sampleCountMax + 1
+        var number = 0
+        await core.forEachWorth { _, worth in
+            if number.isMultiple(of: step) { sample.append(worth) }
+            number += 1
+        }
+        let worths = Worths(sample)
+        var segments: [SegmentID: SegmentWorth] = [:]
+        for use in uses { segments[use.id] = SegmentWorth() }
+        var families: [(entry: CheckpointEntry, rank: Double)] = []
+        await core.forEachWorth { entry, worth in
+            let rank = worths.rank(worth)
+            segments[entry.location.segment]?.add(entry, rank: rank)
+            if entry.hasSiblings { families.append((entry, rank)) }
+        }
+        // Whichever of its records has to go, all of a variant is copied or forgotten.
+        for (entry, rank) in families {
+            let siblings = try await core.readableRecord(of: entry)?.siblings ?? []
+            for segment in Set(siblings.map(\.location.segment))
+            where segment != entry.location.segment {
+                segments[segment]?.add(entry, rank: rank)
+            }
+        }
+        return uses.compactMap { use -> (Victim, Double)? in
+            let cost = segments[use.id]!.cost(
+                movable: UInt64(Double(use.byteCount) * Self.movedShare), rankMin: Self.rankMin)
+            guard Double(cost.movedBytes) <= Double(use.byteCount) * Self.movedShareMax else {
+                return nil
+            }
+            let victim = Victim(use: use, worths: worths, keptRank: cost.keptRank)
+            return (victim, cost.loss / Double(use.byteCount - cost.movedBytes))
+        }
+        .sorted { ($0.1, $0.0.use.useSequence) < ($1.1, $1.0.use.useSequence) }
+        .prefix(Self.victimCountMax).map(\.0)
+    }
+
+    // MARK: One segment
+
+    private func free(_ victim: Victim, _ core: StoreCore) async throws(LogError) -> Bool {
+        do throws(LogError) {
+            let contents = try await core.log.contents(of: victim.use.id)
+            var moving = Moving(core: core, victim: victim, elsewhere: contents.membersElsewhere)
+            try await moving.collect()
+            try await moving.run()
+            return try await core.log.free(contents)
+        } catch {
+            switch error {
+            case .closed, .degraded: throw error
+            case .format:
+                core.options.logger.warning("segment \(victim.use.id) is not cleaned: \(error)")
+                state.withLock { _ = $0.avoided.insert(victim.use.useSequence) }
+            default: core.options.logger.notice("segment \(victim.use.id) stays: \(error)")
+            }
+            return false
+        }
+    }
+}
+
+extension CheckpointEntry {
+    var hasSiblings: Bool { flags & Self.siblingsFlag != 0 }
+    var isPinned: Bool { flags & Self.pinnedFlag != 0 }
+}
+
+extension StoreCore {
+    /// Reserves places for a put, and makes room for them if there is none.
+    /// *Throws:* `.capacityExceeded` when nothing can be forgotten, or not fast enough.
+    func reserve(_ recordSizes: [UInt64]) async throws(LogError) -> [Reservation] {
+        var (attempt, pauseCount) = (0, 0)
+        while true {
+            do throws(LogError) {
+                let places = try await log.reserve(recordSizes)
+                await cleanIfLow()
+                return places
+            } catch {
+                guard case .capacityExceeded = error, options.evicts,
+                    attempt < Self.attemptCountMax
+                else { throw error }
+                if attempt == 0 { count { $0.waitedPutCount += 1 } }
+                attempt += 1
+                let needed = await log.spaceNeeded(for: recordSizes)
+                if await cleaner.makeRoom(for: needed, in: self) { continue }
+                // What was freed may still be read; reads end soon, as a rule.
+                guard pauseCount < Self.pauseCountMax, await log.hasHeldFreeSegment else {
+                    throw error
+                }
+                await environment.clock.sleep(nanoseconds: Self.pauseNanoseconds)
+                (attempt, pauseCount) = (attempt - 1, pauseCount + 1)
+            }
+        }
+    }
+
+    /// Puts that others overtake again and again are told so.
+    private static var attemptCountMax: Int { 16 }
+    /// A put waits a fifth of a second for readers, in steps.
+    private static var pauseCountMax: Int { 100 }
+    private static var pauseNanoseconds: UInt64 { 2_000_000 }
+
+    /// Cleans behind the callers' backs, before somebody has to wait for it.
+    func cleanIfLow() async {
+        let target = await log.spaceKeptAhead
+        guard options.evicts, await log.availableBytes < target,
+            !isCleaning.exchange(true, ordering: .relaxed)
+        else { return }
+        gate.enterFromInside()
+        Task(executorPreference: environment.executor) { [self] in
+            _ = await cleaner.makeRoom(for: target, in: self)
+            isCleaning.store(false, ordering: .relaxed)
+            gate.leave()
+        }
+    }
+}
