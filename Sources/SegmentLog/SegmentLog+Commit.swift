@@ -216,7 +216,9 @@ extension SegmentLog {
         async throws(LogError)
     {
         let written = try await writeCommitRecord(of: members, commit: commit)
-        let committedBytes = members.reduce(0) { $0 + ($1.isAbandoned ? 0 : $1.recordBytes) }
+        let committedBytes = members.reduce(0) {
+            $0 + ($1.isAbandoned || $1.isAgain ? 0 : $1.recordBytes)
+        }
         unflushedFiles.formUnion(members.compactMap { segments[$0.location.segment]?.file })
         unflushedFiles.insert(written.handle.file)
         unflushedBytes += committedBytes
