@@ -77,6 +77,9 @@ extension SegmentLog {
         return Inspection(
             superblock: copies.superblock, contents: recovery.contents,
             segments: recovery.start.segments.map { ($0.0, $0.1.usedBytes) },
+            freeSegments: recovery.start.free.map {
+                (StoreFiles.segment($0.id), $0.byteCount)
+            },
             reader: recovery.reader, mark: mark, lastCommit: recovery.start.lastCommit)
     }
 
@@ -127,6 +130,8 @@ public struct Inspection: Sendable {
     public let superblock: Superblock
     public let contents: RecoveredContents
     public let segments: [(handle: SegmentHandle, usedBytes: UInt64)]
+    /// Files whose last use has ended, to be used again.
+    public let freeSegments: [(file: String, byteCount: UInt64)]
     public let reader: RecordReader
     public let mark: MarkBlock
     public let lastCommit: UInt64

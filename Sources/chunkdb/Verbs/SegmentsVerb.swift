@@ -17,7 +17,8 @@ struct SegmentsVerb: ShellVerb {
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
         let map = SegmentMap(view, on: console)
-        let report = SegmentsReport(path: view.path, map)
+        let report = SegmentsReport(
+            path: view.path, map, freeFiles: view.inspection.freeSegments.map(\.file))
         if store.json {
             console.print(json: report)
         } else {
@@ -53,11 +54,14 @@ struct SegmentsReport: Encodable {
     var deadBytes: UInt64
     /// Living variants of which a header does not open; its bytes count as dead.
     var damagedVariantCount: Int
+    /// Files whose last use has ended: they are used again in place.
+    var freeFiles: [String]
     /// Oldest use first.
     var segments: [Segment]
 
-    init(path: String, _ map: SegmentMap) {
+    init(path: String, _ map: SegmentMap, freeFiles: [String]) {
         self.path = path
+        self.freeFiles = freeFiles
         segments = map.segments.map {
             Segment(
                 file: $0.file, useSequence: $0.useSequence, createdSeconds: $0.createdSeconds,
@@ -97,7 +101,8 @@ struct SegmentsReport: Encodable {
             usedBytes == 0 ? 0 : Int((Double(deadBytes) / Double(usedBytes) * 100).rounded())
         let all =
             "\(counted(segments.count, "segment")), \(ByteCount(usedBytes)) used, "
-            + "\(ByteCount(liveBytes)) living, \(ByteCount(deadBytes)) dead (\(share) %)"
+            + "\(ByteCount(liveBytes)) living, \(ByteCount(deadBytes)) dead (\(share) %), "
+            + "\(freeFiles.count) free"
         console.print(console.painted(all, .dim))
         console.print(
             console.painted("█ living  ▓ partly  ░ dead, header, slots  · unwritten", .dim))

@@ -100,8 +100,11 @@ extension ShowReport.Variant {
         for (index, record) in records.enumerated() {
             guard let digests = record.digests else { continue }
             var table = Table([
-                ("  SLOT", .right), ("XXH3-128, record \(index), blocks of "
-                    + "\(ByteCount(UInt64(record.digestBlockBytes)))", .left),
+                ("  SLOT", .right),
+                (
+                    "XXH3-128, record \(index), blocks of "
+                        + "\(ByteCount(UInt64(record.digestBlockBytes)))", .left
+                ),
             ])
             for (slot, digest) in digests.enumerated() { table.add(["\(slot)", digest]) }
             table.print(on: console)
@@ -115,8 +118,10 @@ extension ShowReport.Variant {
             console.print("  tokens: " + tokens.map(String.init).joined(separator: " "))
             return
         }
-        var table = Table([("  ROW", .right), ("TOKEN", .right), ("SCORE", .right),
-            ("DEVIATION", .right)])
+        var table = Table([
+            ("  ROW", .right), ("TOKEN", .right), ("SCORE", .right),
+            ("DEVIATION", .right),
+        ])
         func number(_ list: [Double?]?, _ row: Int) -> String {
             guard let list, row < list.count else { return "" }
             return list[row].map { "\($0)" } ?? "?"

@@ -27,7 +27,7 @@ struct SpaceVerb: ShellVerb {
     }
 }
 
-/// The schema of `space --json`. Bytes on the medium: `planeBytes` to `unwrittenBytes` and the
+/// The schema of `space --json`. Bytes on the medium: `planeBytes` to `freeBytes` and the
 /// files together are `allocatedBytes`, unless a process writes meanwhile.
 struct SpaceReport: Encodable {
     struct File: Encodable {
@@ -47,6 +47,8 @@ struct SpaceReport: Encodable {
     var deadBytes: UInt64
     /// Allocated in segments behind their last byte in use.
     var unwrittenBytes: UInt64
+    /// Allocated in segments whose last use has ended, to be used again.
+    var freeBytes: UInt64
     /// Superblock, journals, checkpoint and heat table, as they stand.
     var files: [File]
     /// Allocated bytes for each byte of a living plane; absent in a store that holds none.
@@ -65,7 +67,11 @@ struct SpaceReport: Encodable {
         planeBytes = map.planeBytes
         headerBytes = live - min(map.planeBytes, live)
         deadBytes = used - min(live, used)
-        unwrittenBytes = inSegments - min(used, inSegments)
+        let freeFiles = Set(view.inspection.freeSegments.map(\.file))
+        let free = allocated.filter { freeFiles.contains($0.file) }
+            .reduce(UInt64(0)) { $0 &+ $1.bytes }
+        freeBytes = free
+        unwrittenBytes = inSegments - min(used + free, inSegments)
         files = allocated.filter { !$0.file.hasPrefix(segmentPrefix) }
             .map { File(file: $0.file, bytes: $0.bytes) }
         amplification = planeBytes > 0 ? Double(allocatedBytes) / Double(planeBytes) : nil
@@ -81,6 +87,7 @@ struct SpaceReport: Encodable {
         add("their headers and padding", headerBytes)
         add("dead, segment headers, commits", deadBytes)
         add("allocated ahead", unwrittenBytes)
+        add("free segments", freeBytes)
         for file in files { add(file.file, file.bytes) }
         table.print(on: console)
         let ratio = amplification.map { "; \(($0 * 1_000).rounded() / 1_000) for a byte of planes" }
