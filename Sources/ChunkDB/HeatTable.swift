@@ -11,13 +11,14 @@ final class HeatTable: Sendable {
         /// Rows whose entry is gone. What a late reader still counts there is noise.
         var free: [UInt32] = []
         /// Rows of the checkpoint that no entry has claimed yet (HEA-4).
-        var adoptable: Set<UInt32>
+        var isAdoptable: [Bool]
     }
     // A read of a chunk takes milliseconds, this lock a few nanoseconds.
     private let state: Mutex<State>
 
     init(rows: [HeatRow]) {
-        state = Mutex(State(rows: rows, adoptable: Set(rows.indices.map { UInt32($0) })))
+        state = Mutex(
+            State(rows: rows, isAdoptable: [Bool](repeating: true, count: rows.count)))
     }
 
     /// The row for a new entry.
@@ -34,15 +35,22 @@ final class HeatTable: Sendable {
 
     /// The row of an entry that a checkpoint knew, if its heat came along; each row once.
     func adopt(_ ordinal: UInt32) -> UInt32 {
-        let isThere = state.withLock { $0.adoptable.remove(ordinal) != nil }
+        let isThere = state.withLock { state in
+            let place = Int(ordinal)
+            guard place < state.isAdoptable.count, state.isAdoptable[place] else { return false }
+            state.isAdoptable[place] = false
+            return true
+        }
         return isThere ? ordinal : addRow(.none)
     }
 
     /// After the last `adopt`: rows that came along with entries that are gone are free.
     func endAdoption() {
         state.withLock { state in
-            state.free += state.adoptable.sorted()
-            state.adoptable = []
+            for (place, isAdoptable) in state.isAdoptable.enumerated() where isAdoptable {
+                state.free.append(UInt32(place))
+            }
+            state.isAdoptable = []
         }
     }
 

@@ -54,22 +54,19 @@ extension StoreCore {
     /// Rows that came with a checkpoint: the policy finds its bearings again, and those whose heat
     /// was lost begin anew. *Complexity:* linear in the entries.
     func recoverHeat(_ indexes: [NamespaceID: BSkiplist]) {
-        let now = seconds
-        var coldEntries: [CheckpointEntry] = []
+        let (policy, now) = (policy, seconds)
         for (id, index) in indexes.sorted(by: { $0.key < $1.key }) {
             index.scan(from: IndexKey(.zero, VariantID(0)), expecting: index.count) { key, value in
                 let entry = value.checkpointEntry(id, key)
-                if let row = heat[entry.ordinal], row != .none {
-                    policy.recover(row)
-                } else {
-                    coldEntries.append(entry)
+                heat.update(entry.ordinal) { row in
+                    if row == .none {
+                        row = policy.row(ofNew: entry.keyHash, facts: entry.facts(), at: now)
+                    } else {
+                        policy.recover(row)
+                    }
                 }
                 return true
             }
-        }
-        for entry in coldEntries {
-            let row = policy.row(ofNew: entry.keyHash, facts: entry.facts(), at: now)
-            heat.update(entry.ordinal) { $0 = row }
         }
     }
 }
