@@ -19,7 +19,8 @@
 // Every call that waits can be cancelled, and `withDeadline` cancels in time: the caller's wait
 // ends with `.cancelled`; buffers and disk ranges stay with their requests (CONTRACT X-1).
 //
-// Lock order (no thread holds two of these at once, and none is held across I/O): namespace table,
+// Lock order (no thread holds two of these at once, but for the policy's own inside heat, and none
+// is held across I/O): namespace table,
 // admission set, record cache, staging pool, segment table, heat, counters.
 
 import BSkiplist

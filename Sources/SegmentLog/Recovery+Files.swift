@@ -98,7 +98,9 @@ extension Recovery {
                 journalCommit = max(journalCommit, use.commit)
             }
         }
-        freedUses = FreedUses(freed)
+        // Of one use there may be two facts, a longer one and what it was condensed from.
+        freedUses = FreedUses(
+            freed.sorted { ($0.useSequence, $1.firstCommit) < ($1.useSequence, $0.firstCommit) })
         start.nextUse = max(start.nextUse, freedUses.useSequence + 1)
         contents.namespaces =
             descriptions.values.sorted { $0.id < $1.id }.map(NamespaceOperation.create) + drops

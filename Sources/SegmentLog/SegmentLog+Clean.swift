@@ -84,16 +84,21 @@ extension SegmentLog {
         var slots = [handle.header.firstCommitOffset, handle.header.secondCommitOffset]
         var (first, last, previous) = (UInt64(0), UInt64(0), UInt64(0))
         var elsewhere: [CommitMember] = []
+        var hole: LogError?
         while slots[0] != 0, slots[0] != chain.nextCommitOffset {
             let record: CommitRecord
             do throws(LogError) {
                 record = try await commit(at: slots[0], handle)
             } catch {
-                // Without damage at opening, a slot that does not open was never flushed (RCV-20).
+                // One that was never flushed (RCV-20), or one that rotted since?
                 guard case .format = error, !isDamaged, slots[1] != 0 else { throw error }
+                hole = error
                 slots = [slots[1], 0]
                 continue
             }
+            // What counts builds on a commit that counts: this one tells that the hole does not.
+            if let hole, record.previousCommit != last { throw hole }
+            hole = nil
             if first == 0 { (first, previous) = (record.commit, record.previousCommit) }
             last = record.commit
             elsewhere += record.members.filter { member in

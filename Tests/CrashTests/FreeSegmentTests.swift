@@ -81,6 +81,26 @@ struct FreeSegmentTests {
         }
     }
 
+    @Test("JRN-13 a use with a commit that rotted is not ended: what it named would be gone unsaid")
+    func rottenCommit() throws {
+        let machine = SimulatedMachine(
+            seed: 5, capacity: .mebibytes(2), segmentSize: .kibibytes(128))
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+            for owner in 0..<20 as Range<UInt64> { try await TestChunk(owner).put(in: space) }
+            let name = StoreFiles.segment(SegmentID(0))
+            let header = machine.disk.bytes(of: name, 0..<4_096)
+            // The slot after the first: a commit in the middle of the chain.
+            machine.disk.flip(name, byte: 8_192 + 100, bit: 3)
+            for owner in 100..<500 as Range<UInt64> { try await TestChunk(owner).put(in: space) }
+            let counters = await db.logCounters()
+            #expect(counters.freedCount > 5)
+            #expect(machine.disk.bytes(of: name, 0..<4_096) == header)
+            await db.close()
+        }
+    }
+
     @Test("RCV-21 what the journals say is made durable again before a segment is begun anew")
     func factFirst() throws {
         let (machine, free, _) = try Self.turnedOver(seed: 2)

@@ -2,8 +2,8 @@
 // loses least is chosen, the few in it that are worth it are copied to the end of the log, the rest
 // is forgotten, and the segment is used again.
 //
-// Copies are bounded by a share of what is freed, so write amplification is too, whatever the
-// policy says: 1 + movedShare / (1 − movedShare).
+// Copies of what is not pinned are bounded by a share of what is freed, so write amplification is
+// too, whatever the policy says: 1 + movedShare / (1 − movedShare).
 
 import BSkiplist
 import ChunkFormat

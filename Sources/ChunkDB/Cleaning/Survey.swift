@@ -39,15 +39,18 @@ extension Worths {
 /// The living bytes of one segment, by what they are worth.
 struct SegmentWorth {
     static let binCount = 32
+    private static let variantBytesMax: UInt64 = 1 << 44
     private(set) var bytesByRank = [UInt64](repeating: 0, count: binCount)
     private(set) var pinnedBytes: UInt64 = 0
 
     mutating func add(_ entry: CheckpointEntry, rank: Double) {
+        // A checkpoint may claim any size; the log's are far below.
+        let byteCount = min(entry.variantDiskBytes, Self.variantBytesMax)
         if entry.isPinned {
-            pinnedBytes += entry.variantDiskBytes
+            pinnedBytes &+= byteCount
         } else {
             let bin = min(Int(rank * Double(Self.binCount)), Self.binCount - 1)
-            bytesByRank[bin] += entry.variantDiskBytes
+            bytesByRank[bin] &+= byteCount
         }
     }
 
@@ -68,9 +71,9 @@ struct SegmentWorth {
         var isKeeping = true
         for bin in bytesByRank.indices.reversed() {
             let rank = Double(bin) / Double(Self.binCount)
-            let moved = cost.movedBytes - pinnedBytes + bytesByRank[bin]
+            let moved = cost.movedBytes &- pinnedBytes &+ bytesByRank[bin]
             if isKeeping && rank >= rankMin && moved <= movable {
-                cost.movedBytes += bytesByRank[bin]
+                cost.movedBytes &+= bytesByRank[bin]
                 cost.keptRank = rank
             } else {
                 isKeeping = false
