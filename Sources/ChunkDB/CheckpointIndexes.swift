@@ -9,6 +9,8 @@ import SegmentLog
 final class CheckpointIndexes: CheckpointSink {
     let arena = NodeArena()
     private(set) var heat = HeatTable(rows: [])
+    /// Whose scores the rows are (HEA-6).
+    private(set) var policyDigest: Digest128?
     private var seed: UInt64 = 0
     /// Those that the journals describe and no drop has ended.
     private var living: Set<NamespaceID> = []
@@ -20,9 +22,10 @@ final class CheckpointIndexes: CheckpointSink {
         superblock.secret.prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     }
 
-    func begin(_ superblock: Superblock, heat: [HeatRow], namespaces: [NamespaceOperation]) {
+    func begin(_ superblock: Superblock, heat: HeatFile?, namespaces: [NamespaceOperation]) {
         seed = Self.seed(of: superblock)
-        self.heat = HeatTable(rows: heat)
+        self.heat = HeatTable(rows: heat?.rows ?? [])
+        policyDigest = heat?.policyDigest
         for case .create(let description) in namespaces { living.insert(description.id) }
         for case .drop(let id, _) in namespaces { living.remove(id) }
     }
@@ -35,9 +38,10 @@ final class CheckpointIndexes: CheckpointSink {
                     entry.namespace, BSkiplist.Loader(arena: arena, seed: seed, fill: 0.85)
                 )
             }
+            let ordinal = heat.adopt(entry.ordinal)
+            if entry.expirySeconds > 0 { heat.setExpiry(ordinal, entry.expirySeconds) }
             loader?.1.add(
-                IndexKey(entry.key, entry.variant),
-                IndexValue(entry, ordinal: heat.adopt(entry.ordinal)))
+                IndexKey(entry.key, entry.variant), IndexValue(entry, ordinal: ordinal))
         }
     }
 

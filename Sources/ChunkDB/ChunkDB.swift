@@ -86,9 +86,9 @@ public final class ChunkDB: Sendable {
             throw .log(
                 .unsupported("digest blocks of 2^\(options.digestBlockShift) bytes; 12 to 20"))
         }
-        let policy: any RetentionPolicy
+        let policies: NamespacePolicies
         do throws(UnknownPolicy) {
-            policy = try RetentionPolicies.named(options.retentionPolicy)
+            policies = try NamespacePolicies(options)
         } catch {
             throw .unknownPolicy(error)
         }
@@ -110,10 +110,10 @@ public final class ChunkDB: Sendable {
                 environment: environment, sink: indexes)
             let core = StoreCore(
                 log: log, environment: environment, options: options, arena: indexes.arena,
-                heat: indexes.heat, policy: policy)
+                heat: indexes.heat, policies: policies)
             var report = contents.report
             let checkpointed = indexes.finish()
-            core.recoverHeat(checkpointed)
+            core.recoverHeat(checkpointed, contents.namespaces, from: indexes.policyDigest)
             report.damages += IndexRebuild.run(contents, checkpointed, into: core)
             core.isDamaged.store(!report.damages.isEmpty, ordering: .relaxed)
             core.log(report)

@@ -19,6 +19,8 @@ public struct ChunkWriter: ~Copyable {
     let tokens: [UInt32]
     let identity: HashDomain
     let retention: RetentionKind
+    /// When the chunk ends, seconds since 1970; 0 for never.
+    let expirySeconds: UInt64
     let plan: VariantPlan
     let reservations: [Reservation]
     private let writes = InFlightWrites()
@@ -33,7 +35,7 @@ public struct ChunkWriter: ~Copyable {
 
     init(
         namespace: Namespace, key: ChunkKey, context: PrefixContext, tokens: [UInt32],
-        identity: HashDomain, retention: RetentionKind, plan: VariantPlan,
+        identity: HashDomain, retention: RetentionKind, expirySeconds: UInt64, plan: VariantPlan,
         reservations: [Reservation]
     ) {
         self.namespace = namespace
@@ -42,6 +44,7 @@ public struct ChunkWriter: ~Copyable {
         self.tokens = tokens
         self.identity = identity
         self.retention = retention
+        self.expirySeconds = expirySeconds
         self.plan = plan
         self.reservations = reservations
         digests = plan.records.map { _ in [] }
@@ -132,7 +135,8 @@ public struct ChunkWriter: ~Copyable {
             variantDiskBytes: plan.records.reduce(0) { $0 + $1.recordBytes },
             tokenCount: UInt32(tokens.count),
             flags: (retention == .pinned ? CheckpointEntry.pinnedFlag : 0)
-                + (plan.records.count > 1 ? CheckpointEntry.siblingsFlag : 0), ordinal: .max)
+                + (plan.records.count > 1 ? CheckpointEntry.siblingsFlag : 0), ordinal: .max,
+            expirySeconds: core.log.superblock.age(at: expirySeconds))
         return FinishedPut(
             namespace: namespace, entry: entry, members: members, holds: reservations.map(\.hold),
             writes: writes)
@@ -370,7 +374,8 @@ extension ChunkWriter {
             recordIndex: UInt16(index), recordCount: UInt16(self.plan.records.count),
             digestBlockShift: namespace.core.options.digestBlockShift,
             variantBytes: binding.payloadBytes(tokenCount: tokens.count),
-            createdSeconds: namespace.core.environment.clock.wallSeconds, extents: plan.extents,
-            siblings: siblings, digests: digests[index], metadata: metadata)
+            createdSeconds: namespace.core.environment.clock.wallSeconds,
+            expirySeconds: expirySeconds, extents: plan.extents, siblings: siblings,
+            digests: digests[index], metadata: metadata)
     }
 }

@@ -41,6 +41,7 @@ struct FinishedPut: Sendable {
         // withdrawn, or removed, before it is as durable as this call owes: then it is our turn.
         while outcome == .alreadyPresent {
             if try await namespace.isPresent(entry.key, entry.variant, durability) { break }
+            try await namespace.settle(entry.key, entry.variant)
             do throws(LogError) {
                 outcome = try await core.log.commit([step], durability)[0]
             } catch {
@@ -135,8 +136,6 @@ extension Namespace {
 
     /// Waits for the commit of a put of this key that was only accepted.
     func settle(_ key: ChunkKey, _ variant: VariantID?) async throws(StoreError) {
-        let entries =
-            variant.map { contains(key, variant: $0).map { [$0] } ?? [] } ?? variants(of: key)
-        for entry in entries { await core.pending.wait(for: entry.location) }
+        for entry in stored(key, variant) { await core.pending.wait(for: entry.location) }
     }
 }

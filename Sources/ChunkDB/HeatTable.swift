@@ -10,6 +10,8 @@ final class HeatTable: Sendable {
         var rows: [HeatRow]
         /// Rows whose entry is gone. What a late reader still counts there is noise.
         var free: [UInt32] = []
+        /// Of those entries that have an end: seconds since the store was made.
+        var expiries: [UInt32: UInt32] = [:]
         /// Rows of the checkpoint that no entry has claimed yet (HEA-4).
         var isAdoptable: [Bool]
     }
@@ -54,9 +56,17 @@ final class HeatTable: Sendable {
         }
     }
 
+    /// When the row's entry ends; 0 for never.
+    func setExpiry(_ ordinal: UInt32, _ seconds: UInt32) {
+        state.withLock { $0.expiries[ordinal] = seconds == 0 ? nil : seconds }
+    }
+
+    func expiry(_ ordinal: UInt32) -> UInt32 { state.withLock { $0.expiries[ordinal] ?? 0 } }
+
     /// The entry is gone.
     func free(_ ordinal: UInt32) {
         state.withLock { state in
+            state.expiries[ordinal] = nil
             if Int(ordinal) < state.rows.count { state.free.append(ordinal) }
         }
     }

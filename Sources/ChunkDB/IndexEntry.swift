@@ -26,16 +26,6 @@ public struct ChunkEntry: Hashable, Sendable {
     }
 }
 
-extension ChunkEntry {
-    func checkpointEntry(_ namespace: NamespaceID) -> CheckpointEntry {
-        CheckpointEntry(
-            namespace: namespace, key: key, variant: variant, location: location,
-            headerBytes: headerBytes, variantDiskBytes: diskBytes, tokenCount: UInt32(tokenCount),
-            flags: (isPinned ? CheckpointEntry.pinnedFlag : 0)
-                + (hasSiblings ? CheckpointEntry.siblingsFlag : 0), ordinal: ordinal)
-    }
-}
-
 extension IndexKey {
     init(_ key: ChunkKey, _ variant: VariantID) {
         self.init(key.words.0, key.words.1, key.words.2, key.words.3, variant.raw)
@@ -47,23 +37,34 @@ extension IndexKey {
 
 // Value words: segment ‖ block, header blocks ‖ flags ‖ variant blocks, token count ‖ ordinal.
 extension IndexValue {
+    /// The entry has an end, which stands beside its heat. A flag of the memory's own.
+    private static let expiringFlag: UInt16 = 1 << 15
+
     init(_ entry: CheckpointEntry, ordinal: UInt32) {
         let block = UInt32(truncatingIfNeeded: entry.location.offset >> 12)
         let headerBlocks = UInt64(entry.headerBytes >> 12)
         let variantBlocks = UInt32(truncatingIfNeeded: entry.variantDiskBytes >> 12)
+        let flags =
+            entry.flags & ~Self.expiringFlag
+            | (entry.expirySeconds > 0 ? Self.expiringFlag : 0)
         self.init(
             UInt64(entry.location.segment.raw) << 32 | UInt64(block),
-            headerBlocks << 48 | UInt64(entry.flags) << 32 | UInt64(variantBlocks),
+            headerBlocks << 48 | UInt64(flags) << 32 | UInt64(variantBlocks),
             UInt64(entry.tokenCount) << 32 | UInt64(ordinal))
     }
 
-    func checkpointEntry(_ namespace: NamespaceID, _ key: IndexKey) -> CheckpointEntry {
+    var ordinal: UInt32 { UInt32(truncatingIfNeeded: v2) }
+    var hasExpiry: Bool { flags & Self.expiringFlag != 0 }
+    private var flags: UInt16 { UInt16(truncatingIfNeeded: v1 >> 32) }
+
+    func checkpointEntry(_ namespace: NamespaceID, _ key: IndexKey, expirySeconds: UInt32)
+        -> CheckpointEntry
+    {
         CheckpointEntry(
             namespace: namespace, key: key.chunkKey, variant: key.variant,
             location: location, headerBytes: headerBytes, variantDiskBytes: variantDiskBytes,
             tokenCount: UInt32(truncatingIfNeeded: v2 >> 32),
-            flags: UInt16(truncatingIfNeeded: v1 >> 32),
-            ordinal: UInt32(truncatingIfNeeded: v2))
+            flags: flags & ~Self.expiringFlag, ordinal: ordinal, expirySeconds: expirySeconds)
     }
 
     func entry(_ key: IndexKey) -> ChunkEntry {
@@ -71,7 +72,7 @@ extension IndexValue {
             key: key.chunkKey, variant: key.variant, tokenCount: Int(v2 >> 32),
             diskBytes: variantDiskBytes, isPinned: v1 >> 32 & 1 == 1,
             hasSiblings: v1 >> 33 & 1 == 1, location: location,
-            headerBytes: headerBytes, ordinal: UInt32(truncatingIfNeeded: v2))
+            headerBytes: headerBytes, ordinal: ordinal)
     }
 
     private var location: RecordLocation {

@@ -22,8 +22,9 @@ extension Namespace {
     public func countDamage() { core.count { $0.damageCount += 1 } }
 
     /// Counts a read of a chunk in the heat table.
-    public func countUse(of entry: ChunkEntry) {
-        core.countUse(entry.checkpointEntry(id))
+    /// - Parameter fixCost: the share of its tokens that were computed anew, 0 to 1.
+    public func countUse(of entry: ChunkEntry, fixCost: Float = 0) {
+        countUse(entry, fixCost: fixCost)
     }
 
     /// Starts reads in order, unless the store was closed: then `nil`.

@@ -101,7 +101,7 @@ extension Namespace {
 
     /// Counts a read, in the heat table and in the store's counters.
     private func touch(_ entry: ChunkEntry) {
-        core.countUse(entry.checkpointEntry(id))
+        countUse(entry)
         core.count { $0.getCount += 1 }
     }
 

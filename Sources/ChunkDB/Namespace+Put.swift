@@ -7,13 +7,16 @@ extension Namespace {
     /// Begins a put whose layers come one by one.
     ///
     /// - Parameter context: in what context the KV was computed; decides the variant.
+    /// - Parameter timeToLive: after so long the chunk is a miss, and the first to make room; `nil`
+    ///   takes the namespace's. By the wall clock, in seconds, rounded up.
     /// When the budget is reached the least worthy chunks are forgotten for it.
     /// *Throws:* `.log(.capacityExceeded)` when nothing can be; nothing was written then.
     public func beginPut(
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
-        domain: HashDomain = .standalone, pinned: Bool = false
+        domain: HashDomain = .standalone, pinned: Bool = false, timeToLive: Duration? = nil
     ) async throws(StoreError) -> ChunkWriter {
         try requireAlive()
+        let expirySeconds = try expirySeconds(timeToLive ?? options.timeToLive)
         guard !tokens.isEmpty, tokens.count <= PayloadRecord.tokenCountMax else {
             throw .shape(
                 what: "token count", expected: "1 to \(PayloadRecord.tokenCountMax)",
@@ -43,7 +46,19 @@ extension Namespace {
         }
         return ChunkWriter(
             namespace: self, key: key, context: context, tokens: tokens, identity: domain,
-            retention: pinned ? .pinned : .evictable, plan: plan, reservations: reservations)
+            retention: pinned ? .pinned : .evictable, expirySeconds: expirySeconds, plan: plan,
+            reservations: reservations)
+    }
+
+    private func expirySeconds(_ timeToLive: Duration?) throws(StoreError) -> UInt64 {
+        guard let timeToLive else { return 0 }
+        guard timeToLive > .zero else {
+            throw .shape(what: "time to live", expected: "more than 0", found: "\(timeToLive)")
+        }
+        let (seconds, rest) = timeToLive.components
+        // What outlives everybody has no end.
+        guard seconds < Int64(UInt32.max) else { return 0 }
+        return core.environment.clock.wallSeconds + UInt64(seconds) + (rest > 0 ? 1 : 0)
     }
 
     /// Stores all layers of a chunk in one call: `layers[l]` holds layer l's key and value planes.
@@ -55,7 +70,7 @@ extension Namespace {
     public func put(
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
         context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil,
-        durability: Durability = .durable
+        pinned: Bool = false, timeToLive: Duration? = nil, durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         guard layers.count == binding.layerCount else {
             throw .shape(
@@ -75,7 +90,8 @@ extension Namespace {
             }
             if isThere { return .alreadyPresent }
         }
-        var writer = try await beginPut(key, tokens: tokens, context: context)
+        var writer = try await beginPut(
+            key, tokens: tokens, context: context, pinned: pinned, timeToLive: timeToLive)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
         }

@@ -16,6 +16,9 @@ public final class Namespace: Sendable {
     let bindingDigest: [UInt8]
     let core: StoreCore
     let index: BSkiplist
+    /// Says what its entries are worth.
+    let policy: any RetentionPolicy
+    let options: NamespaceOptions
     /// Keys whose put is between admission and publication; touched on the core only.
     private let committing = Mutex<Set<IndexKey>>([])
     private let isDropped = Atomic(false)
@@ -27,6 +30,8 @@ public final class Namespace: Sendable {
         bindingDigest = description.binding.digest
         self.core = core
         self.index = index
+        policy = core.policies[description.name]
+        options = core.options.namespaces[description.name] ?? NamespaceOptions()
     }
 
     /// The key of these tokens under this namespace's model.
@@ -36,22 +41,41 @@ public final class Namespace: Sendable {
 
     // MARK: Lookups. They never touch the disk, and never wait for it.
 
-    /// The stored variant, or `nil`. *Complexity:* one index lookup.
+    /// The stored variant, or `nil`; one whose time is over is a miss.
+    /// *Complexity:* one index lookup.
     public func contains(_ key: ChunkKey, variant: VariantID = .standalone) -> ChunkEntry? {
         if isDropped.load(ordering: .acquiring) { return nil }
         let indexKey = IndexKey(key, variant)
-        return index.lookup(indexKey)?.entry(indexKey)
+        guard let value = index.lookup(indexKey), !isOver(value) else { return nil }
+        return value.entry(indexKey)
     }
 
     /// Every stored variant of a chunk, in order of variant ids.
     public func variants(of key: ChunkKey) -> [ChunkEntry] {
         var result: [ChunkEntry] = []
-        index.scan(from: IndexKey(key, VariantID(0))) { indexKey, value in
-            guard indexKey.chunkKey == key else { return false }
-            result.append(value.entry(indexKey))
-            return true
+        scanVariants(of: key) { indexKey, value in
+            if !isOver(value) { result.append(value.entry(indexKey)) }
         }
         return result
+    }
+
+    private func scanVariants(of key: ChunkKey, _ body: (IndexKey, IndexValue) -> Void) {
+        index.scan(from: IndexKey(key, VariantID(0))) { indexKey, value in
+            guard indexKey.chunkKey == key else { return false }
+            body(indexKey, value)
+            return true
+        }
+    }
+
+    /// Whether its time has come (PAY-13), by the clock as it is now. The index forgets it when
+    /// its key is put again, or when space is needed.
+    private func isOver(_ value: IndexValue) -> Bool {
+        value.hasExpiry && core.isOver(checkpointEntry(IndexKey(.zero, .standalone), value))
+    }
+
+    func checkpointEntry(_ key: IndexKey, _ value: IndexValue) -> CheckpointEntry {
+        value.checkpointEntry(
+            id, key, expirySeconds: value.hasExpiry ? core.heat.expiry(value.ordinal) : 0)
     }
 
     /// Entries whose key begins with `prefix`, in byte order, until `body` returns false.
@@ -65,11 +89,12 @@ public final class Namespace: Sendable {
         index.scan(from: IndexKey(first, VariantID(0))) { indexKey, value in
             let key = indexKey.chunkKey
             guard prefix.isEmpty || key.bytes.starts(with: prefix) else { return false }
-            return body(value.entry(indexKey))
+            return isOver(value) || body(value.entry(indexKey))
         }
     }
 
-    /// Number of stored variants.
+    /// Number of stored variants, those included whose time is over and whose space is not yet
+    /// needed.
     public var entryCount: Int { index.count }
 
     /// How often and when an entry was last read, since counters began.
@@ -108,8 +133,26 @@ public final class Namespace: Sendable {
 
     /// Whether a put of this key may go on (CONTRACT P-5).
     func admit(_ key: IndexKey) -> Bool {
-        !isDropped.load(ordering: .acquiring) && index.lookup(key) == nil
+        !isDropped.load(ordering: .acquiring) && isFree(key)
             && committing.withLock { $0.insert(key).inserted }
+    }
+
+    /// Whether no entry has the key; one whose time is over makes way, unless its commit is still
+    /// to come: it would come after ours, and count.
+    private func isFree(_ key: IndexKey) -> Bool {
+        guard let value = index.lookup(key) else { return true }
+        return isOver(value) && !core.pending.contains(value.entry(key).location) && takeBack(key)
+    }
+
+    /// The variants of a chunk, or one of them, whether their time is over or not.
+    func stored(_ key: ChunkKey, _ variant: VariantID?) -> [ChunkEntry] {
+        var entries: [ChunkEntry] = []
+        scanVariants(of: key) { indexKey, value in
+            if variant == nil || variant == indexKey.variant {
+                entries.append(value.entry(indexKey))
+            }
+        }
+        return entries
     }
 
     /// The put that was admitted failed: the key is free again.
@@ -122,19 +165,21 @@ public final class Namespace: Sendable {
     }
 
     private func insert(_ entry: CheckpointEntry, _ key: IndexKey) {
-        _ = index.insert(key, IndexValue(entry, ordinal: core.newHeat(entry)))
+        _ = index.insert(key, IndexValue(entry, ordinal: newHeat(entry)))
     }
 
     /// From the log, when a store is opened: what was put last counts (RCV-14).
     func replay(_ entry: CheckpointEntry) {
         let key = IndexKey(entry.key, entry.variant)
-        let ordinal = contains(entry.key, variant: entry.variant)?.ordinal
-        _ = index.upsert(key, IndexValue(entry, ordinal: ordinal ?? core.newHeat(entry)))
+        let ordinal = index.lookup(key)?.ordinal
+        if let ordinal { core.heat.setExpiry(ordinal, entry.expirySeconds) }
+        _ = index.upsert(key, IndexValue(entry, ordinal: ordinal ?? newHeat(entry)))
     }
 
     /// Whether the variant lives at this place.
     func isAt(_ entry: CheckpointEntry) -> Bool {
-        contains(entry.key, variant: entry.variant)?.location == entry.location
+        let key = IndexKey(entry.key, entry.variant)
+        return isAlive && index.lookup(key)?.entry(key).location == entry.location
     }
 
     /// The variant stands at another place now.
@@ -146,17 +191,14 @@ public final class Namespace: Sendable {
     }
 
     /// *Returns:* false when the variant no longer lives at this place.
-    func forget(_ entry: CheckpointEntry, line: Double) -> Bool {
+    func forget(_ entry: CheckpointEntry, because departure: Departure, line: Double) -> Bool {
         isAt(entry)
-            && takeBack(IndexKey(entry.key, entry.variant), because: .evicted, line: line)
+            && takeBack(IndexKey(entry.key, entry.variant), because: departure, line: line)
     }
 
     /// Puts that are only accepted stay: their commit comes later than this removal.
     func unpublish(_ key: ChunkKey, _ variant: VariantID?) {
-        let entries =
-            variant.map { contains(key, variant: $0).map { [$0] } ?? [] }
-            ?? variants(of: key)
-        for entry in entries where !core.pending.contains(entry.location) {
+        for entry in stored(key, variant) where !core.pending.contains(entry.location) {
             takeBack(IndexKey(key, entry.variant))
         }
     }
@@ -165,7 +207,7 @@ public final class Namespace: Sendable {
     func accept(_ entry: CheckpointEntry) -> Acceptance {
         let key = IndexKey(entry.key, entry.variant)
         if committing.withLock({ $0.contains(key) }) { return .contested }
-        if index.lookup(key) != nil { return .taken }
+        if !isFree(key) { return .taken }
         insert(entry, key)
         return .accepted
     }
@@ -176,7 +218,7 @@ public final class Namespace: Sendable {
         _ key: IndexKey, because departure: Departure = .removed, line: Double = .infinity
     ) -> Bool {
         guard let value = index.remove(key) else { return false }
-        core.endHeat(value.checkpointEntry(id, key), departure, line: line)
+        endHeat(checkpointEntry(key, value), departure, line: line)
         return true
     }
 

@@ -31,6 +31,8 @@ public struct StoreCounters: Sendable, Equatable {
     /// Variants that were forgotten to make room, and their bytes on disk.
     public var evictedCount: UInt64 = 0
     public var evictedBytes: UInt64 = 0
+    /// Variants whose space was taken because their time was over.
+    public var expiredCount: UInt64 = 0
     /// Puts that had to wait for cleaning.
     public var waitedPutCount: UInt64 = 0
     public init() {}
@@ -43,8 +45,7 @@ final class StoreCore: Sendable {
     let options: StoreOptions
     let arena: NodeArena
     let heat: HeatTable
-    /// Says what is worth keeping: all namespaces compete.
-    let policy: any RetentionPolicy
+    let policies: NamespacePolicies
     let records: RecordCache
     let staging: StagingPool
     let reader: RecordReader
@@ -64,7 +65,7 @@ final class StoreCore: Sendable {
 
     init(
         log: SegmentLog, environment: LogEnvironment, options: StoreOptions, arena: NodeArena,
-        heat: HeatTable, policy: any RetentionPolicy
+        heat: HeatTable, policies: NamespacePolicies
     ) {
         self.log = log
         disk = log.disk
@@ -72,7 +73,7 @@ final class StoreCore: Sendable {
         self.options = options
         self.arena = arena
         self.heat = heat
-        self.policy = policy
+        self.policies = policies
         records = RecordCache(size: options.headerCacheSize)
         staging = StagingPool(disk: log.disk)
         reader = log.reader
@@ -133,7 +134,13 @@ final class StoreCore: Sendable {
     var checkpointSource: CheckpointSource {
         CheckpointSource(
             entryCount: { self.allNamespaces.reduce(0) { $0 + $1.entryCount } },
-            heat: { self.heat.snapshot },
+            heat: { generation in
+                let names = self.allNamespaces.map { ($0.id, $0.name) }
+                return HeatFile(
+                    generation: generation,
+                    policyDigest: self.policies.digest(Dictionary(uniqueKeysWithValues: names)),
+                    rows: self.heat.snapshot)
+            },
             entries: { self.entries(after: $0, limit: $1) })
     }
 
@@ -150,7 +157,7 @@ final class StoreCore: Sendable {
                 from: done ?? IndexKey(.zero, VariantID(0)), expecting: limit - entries.count
             ) { key, value in
                 if key == done { return true }
-                let entry = value.checkpointEntry(namespace.id, key)
+                let entry = namespace.checkpointEntry(key, value)
                 if !pending.contains(entry.location) { entries.append(entry) }
                 return entries.count < limit
             }

@@ -24,11 +24,13 @@ public struct CheckpointEntry: Hashable, Sendable {
     /// The variant has more records than the one at `location`.
     public static let siblingsFlag: UInt16 = 2
     public var ordinal: UInt32
+    /// When the variant ends, in seconds since the store was made; 0 for never.
+    public var expirySeconds: UInt32
 
     public init(
         namespace: NamespaceID, key: ChunkKey, variant: VariantID, location: RecordLocation,
         headerBytes: UInt32, variantDiskBytes: UInt64, tokenCount: UInt32, flags: UInt16,
-        ordinal: UInt32
+        ordinal: UInt32, expirySeconds: UInt32 = 0
     ) {
         self.namespace = namespace
         self.key = key
@@ -39,6 +41,7 @@ public struct CheckpointEntry: Hashable, Sendable {
         self.tokenCount = tokenCount
         self.flags = flags
         self.ordinal = ordinal
+        self.expirySeconds = expirySeconds
     }
 
     public static let layout = Layout(
@@ -46,7 +49,7 @@ public struct CheckpointEntry: Hashable, Sendable {
         [
             ("namespace", .u32), ("chunkKey", .bytes(32)), ("variantID", .u64), ("segment", .u32),
             ("block", .u32), ("headerBlocks", .u16), ("flags", .u16), ("variantBlocks", .u32),
-            ("tokenCount", .u32), ("ordinal", .u32), ("reservedRow", .reserved(4)),
+            ("tokenCount", .u32), ("ordinal", .u32), ("expirySeconds", .u32),
         ])
     private enum F {
         static let namespace = layout["namespace"]
@@ -59,6 +62,7 @@ public struct CheckpointEntry: Hashable, Sendable {
         static let variantBlocks = layout["variantBlocks"]
         static let tokenCount = layout["tokenCount"]
         static let ordinal = layout["ordinal"]
+        static let expirySeconds = layout["expirySeconds"]
     }
 
     func write(to writer: inout FieldWriter) {
@@ -72,11 +76,11 @@ public struct CheckpointEntry: Hashable, Sendable {
         writer.put(F.variantBlocks, UInt32(truncatingIfNeeded: variantDiskBytes >> 12))
         writer.put(F.tokenCount, tokenCount)
         writer.put(F.ordinal, ordinal)
+        writer.put(F.expirySeconds, expirySeconds)
     }
 
     init(decoding bytes: [UInt8], at base: Int) throws(FormatError) {
         let reader = try FieldReader(Self.layout, bytes, at: base)
-        try reader.requireZeroReserved("FMT-3")
         let blocks = reader.u16(F.headerBlocks)
         try reader.require(
             blocks > 0, F.headerBlocks, "CKP-4", expected: "at least 1")
@@ -90,7 +94,7 @@ public struct CheckpointEntry: Hashable, Sendable {
             headerBytes: UInt32(blocks) << 12,
             variantDiskBytes: UInt64(reader.u32(F.variantBlocks)) << 12,
             tokenCount: reader.u32(F.tokenCount), flags: reader.u16(F.flags),
-            ordinal: reader.u32(F.ordinal))
+            ordinal: reader.u32(F.ordinal), expirySeconds: reader.u32(F.expirySeconds))
     }
 }
 

@@ -26,10 +26,13 @@ public struct HeatFile: Hashable, Sendable {
     private static let magic = Array("CHKHEAT0".utf8)
     public static let rowCountMax: UInt64 = 1 << 32
     public var generation: UInt64
+    /// Under whose rules the scores were made; zeros for none (HEA-6).
+    public var policyDigest: Digest128
     public var rows: [HeatRow]
 
-    public init(generation: UInt64, rows: [HeatRow]) {
+    public init(generation: UInt64, policyDigest: Digest128, rows: [HeatRow]) {
         self.generation = generation
+        self.policyDigest = policyDigest
         self.rows = rows
     }
 
@@ -37,8 +40,8 @@ public struct HeatFile: Hashable, Sendable {
         "heatHeader",
         [
             ("magic", .bytes(8)), ("storeID", .bytes(16)), ("generation", .u64),
-            ("rowCount", .u64), ("rowDigest", .digest), ("reserved", .reserved(4_024)),
-            ("seal", .digest),
+            ("rowCount", .u64), ("rowDigest", .digest), ("policyDigest", .digest),
+            ("reserved", .reserved(4_008)), ("seal", .digest),
         ])
 
     public static func sealKey(secret: [UInt8]) -> SealKey {
@@ -63,6 +66,7 @@ public struct HeatFile: Hashable, Sendable {
         header.put(layout["generation"], generation)
         header.put(layout["rowCount"], UInt64(rows.count))
         header.put(layout["rowDigest"], Digest128(hashing: body.bytes))
+        header.put(layout["policyDigest"], policyDigest)
         header.put(layout["seal"], key.seal(location: [], bytes: header.bytes))
         return header.bytes + body.bytes
     }
@@ -105,6 +109,8 @@ public struct HeatFile: Hashable, Sendable {
                     score: row.f32(rowLayout["score"]),
                     lastFixCost: row.f32(rowLayout["lastFixCost"])))
         }
-        self.init(generation: reader.u64(layout["generation"]), rows: rows)
+        self.init(
+            generation: reader.u64(layout["generation"]),
+            policyDigest: reader.digest(layout["policyDigest"]), rows: rows)
     }
 }

@@ -41,6 +41,13 @@ public struct Superblock: Hashable, Sendable {
         self.optionalFeatures = optionalFeatures
     }
 
+    /// Seconds since the store was made, as index entries and heat rows count them: at least 1; 0
+    /// for none. *Complexity:* O(1).
+    public func age(at seconds: UInt64) -> UInt32 {
+        if seconds == 0 { return 0 }
+        return UInt32(clamping: seconds > createdSeconds ? seconds - createdSeconds : 1)
+    }
+
     static let layout = Layout(
         "superblock",
         [

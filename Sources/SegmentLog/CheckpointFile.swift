@@ -8,7 +8,7 @@ import Primitives
 /// Takes a checkpoint's entries while they are read, so that nobody ever holds all of them.
 public protocol CheckpointSink: AnyObject {
     /// A checkpoint is there; its entries follow, for namespaces that the journals know.
-    func begin(_ superblock: Superblock, heat: [HeatRow], namespaces: [NamespaceOperation])
+    func begin(_ superblock: Superblock, heat: HeatFile?, namespaces: [NamespaceOperation])
     /// The next entries, ascending by namespace, key and variant.
     func take(_ entries: [CheckpointEntry])
     /// The checkpoint turned out to be unusable: what was taken does not count (CKP-7).
@@ -20,8 +20,8 @@ final class CheckpointCollector: CheckpointSink {
     private(set) var entries: [CheckpointEntry] = []
     private(set) var heat: [HeatRow] = []
 
-    func begin(_ superblock: Superblock, heat: [HeatRow], namespaces: [NamespaceOperation]) {
-        self.heat = heat
+    func begin(_ superblock: Superblock, heat: HeatFile?, namespaces: [NamespaceOperation]) {
+        self.heat = heat?.rows ?? []
     }
     func take(_ entries: [CheckpointEntry]) { self.entries += entries }
     func discard() { (entries, heat) = ([], []) }
@@ -154,11 +154,11 @@ enum CheckpointFile {
             file: StoreFiles.checkpoint, offset: offset)
     }
 
-    /// The heat rows that belong to a checkpoint; none when the file is missing or another's.
+    /// The heat that belongs to a checkpoint; none when the file is missing or another's.
     static func readHeat(_ disk: any Disk, superblock: Superblock, generation: UInt64) async
-        -> [HeatRow]
+        -> HeatFile?
     {
-        guard let file = try? await disk.open(StoreFiles.heat, .read) else { return [] }
+        guard let file = try? await disk.open(StoreFiles.heat, .read) else { return nil }
         var heat: HeatFile?
         if let byteCount = try? await disk.byteCount(of: file), byteCount <= 1 << 30,
             let bytes = try? await disk.readBytes(file, at: 0, byteCount: Int(byteCount))
@@ -168,8 +168,7 @@ enum CheckpointFile {
                 key: HeatFile.sealKey(secret: superblock.secret))
         }
         await disk.close(file)
-        guard let heat, heat.generation == generation else { return [] }
-        return heat.rows
+        return heat?.generation == generation ? heat : nil
     }
 
     // MARK: Writing

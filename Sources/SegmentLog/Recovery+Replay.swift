@@ -89,7 +89,8 @@ extension Recovery {
             namespace: record.namespace, key: record.key, variant: record.variant,
             location: record.prefix.location, headerBytes: record.prefix.headerBytes,
             variantDiskBytes: record.prefix.recordBytes &+ siblingBytes,
-            tokenCount: record.tokenCount, flags: record.entryFlags, ordinal: .max)
+            tokenCount: record.tokenCount, flags: record.entryFlags, ordinal: .max,
+            expirySeconds: superblock.age(at: record.expirySeconds))
         contents.steps.append(.put(entry, commit: commit))
     }
 

@@ -16,10 +16,11 @@ public struct CheckpointSource: Sendable {
     let entries: @Sendable (_ after: CheckpointEntry?, _ limit: Int) -> [CheckpointEntry]
     /// About how many entries there are: so much room is allocated beforehand.
     let entryCount: @Sendable () -> Int
-    let heat: @Sendable () -> [HeatRow]
+    let heat: @Sendable (_ generation: UInt64) -> HeatFile
 
     public init(
-        entryCount: @escaping @Sendable () -> Int, heat: @escaping @Sendable () -> [HeatRow],
+        entryCount: @escaping @Sendable () -> Int,
+        heat: @escaping @Sendable (_ generation: UInt64) -> HeatFile,
         entries: @escaping @Sendable (_ after: CheckpointEntry?, _ limit: Int) -> [CheckpointEntry]
     ) {
         self.entries = entries
@@ -60,7 +61,7 @@ extension SegmentLog {
             await disk.close(file)
             throw error
         }
-        let heat = HeatFile(generation: checkpointGeneration, rows: source.heat())
+        let heat = source.heat(checkpointGeneration)
         do throws(DiskError) {
             try await CheckpointFile.publish(
                 file, draft: StoreFiles.checkpointDraft, as: StoreFiles.checkpoint, disk)

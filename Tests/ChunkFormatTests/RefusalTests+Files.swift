@@ -90,7 +90,8 @@ import Testing
     func heat() {
         let key = HeatFile.sealKey(secret: Samples.secret)
         let row = HeatRow(useCount: 1, lastUseSeconds: 2, score: 3, lastFixCost: 4)
-        let bytes = HeatFile(generation: 1, rows: [row, row]).encode(
+        let digest = Digest128(hashing: [])
+        let bytes = HeatFile(generation: 1, policyDigest: digest, rows: [row, row]).encode(
             storeID: Samples.storeID, key: key)
         func clause(_ bytes: [UInt8]) -> String? {
             do throws(FormatError) {

@@ -162,7 +162,8 @@ import Testing
                 namespace: NamespaceID(1), key: Samples.key(&generator),
                 variant: VariantID(generator.next()), location: Samples.location(&generator),
                 headerBytes: 8_192, variantDiskBytes: 1 << 40, tokenCount: 9, flags: 1,
-                ordinal: UInt32.random(in: 0...9, using: &generator))
+                ordinal: UInt32.random(in: 0...9, using: &generator),
+                expirySeconds: UInt32.random(in: 0...9, using: &generator))
         }
         let (body, table) = CheckpointRows.encode(segments: segments, entries: entries)
         let header = CheckpointHeader(
@@ -214,6 +215,7 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         let value = HeatFile(
             generation: generator.next(),
+            policyDigest: Digest128(high: generator.next(), low: generator.next()),
             rows: (0..<Int(seed) * 40).map { index in
                 HeatRow(
                     useCount: UInt32(index), lastUseSeconds: 9, score: Float(index) / 3,

@@ -52,12 +52,12 @@ public struct TestChunk: Sendable {
 
     @discardableResult
     public func put(
-        in namespace: Namespace, context: PrefixContext = .standalone,
-        durability: Durability = .durable
+        in namespace: Namespace, context: PrefixContext = .standalone, pinned: Bool = false,
+        timeToLive: Duration? = nil, durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         try await namespace.put(
             key(in: namespace), tokens: tokens, layers: layers(namespace.binding),
-            context: context, durability: durability)
+            context: context, pinned: pinned, timeToLive: timeToLive, durability: durability)
     }
 
     /// `nil` for a miss, otherwise whether every byte is this chunk's.

@@ -193,6 +193,6 @@ enum GoldenStore {
         namespace: NamespaceID(1), key: keyA, variant: .standalone, location: location(16_384),
         headerBytes: unit, variantDiskBytes: 20_480, tokenCount: 3, flags: 0, ordinal: 0)
     static let heat = HeatFile(
-        generation: 1,
+        generation: 1, policyDigest: Digest128(hashing: Array("default=recall\n".utf8)),
         rows: [HeatRow(useCount: 3, lastUseSeconds: 60, score: 0.75, lastFixCost: 0.125)])
 }

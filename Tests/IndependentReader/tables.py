@@ -193,14 +193,15 @@ checkpointEntry 72
   56 4 u32 variantBlocks
   60 4 u32 tokenCount
   64 4 u32 ordinal
-  68 4 zero reservedRow
+  68 4 u32 expirySeconds
 heatHeader 4096
   0 8 bytes magic
   8 16 bytes storeID
   24 8 u64 generation
   32 8 u64 rowCount
   40 16 digest rowDigest
-  56 4024 zero reserved
+  56 16 digest policyDigest
+  72 4008 zero reserved
   4080 16 digest seal
 heatRow 16
   0 4 u32 useCount

@@ -119,7 +119,8 @@ final class Cleaner: Sendable {
         var families: [(entry: CheckpointEntry, rank: Double)] = []
         await core.forEachWorth { entry, worth in
             let rank = worths.rank(worth)
-            segments[entry.location.segment]?.add(entry, rank: rank)
+            segments[entry.location.segment]?.add(
+                entry, rank: rank, isKept: core.isKept(entry))
             if entry.hasSiblings { families.append((entry, rank)) }
         }
         // Whichever of its records has to go, all of a variant is copied or forgotten.
@@ -127,7 +128,7 @@ final class Cleaner: Sendable {
             let siblings = try await core.readableRecord(of: entry)?.siblings ?? []
             for segment in Set(siblings.map(\.location.segment))
             where segment != entry.location.segment {
-                segments[segment]?.add(entry, rank: rank)
+                segments[segment]?.add(entry, rank: rank, isKept: core.isKept(entry))
             }
         }
         return uses.compactMap { use -> (Victim, Double)? in

@@ -1,5 +1,5 @@
-// The heat rows of entries, in the hands of the policy: it writes their scores, and says what they
-// are worth (module Retention).
+// The heat rows of entries, in the hands of their namespace's policy: it writes their scores, and
+// says what they are worth (module Retention).
 
 import BSkiplist
 import ChunkFormat
@@ -8,8 +8,11 @@ import Retention
 import SegmentLog
 
 extension CheckpointEntry {
-    /// Any 64 bits that stand for the variant.
-    fileprivate var keyHash: UInt64 { key.words.0 ^ variant.raw &* 0x9E37_79B9_7F4A_7C15 }
+    /// Any 64 bits that stand for the variant in its namespace.
+    fileprivate var keyHash: UInt64 {
+        key.words.0 ^ variant.raw &* 0x9E37_79B9_7F4A_7C15
+            ^ UInt64(namespace.raw) &* 0xD6E8_FEB8_6659_FD93
+    }
 
     fileprivate func facts(isSurplus: Bool = false) -> VariantFacts {
         VariantFacts(
@@ -17,52 +20,78 @@ extension CheckpointEntry {
     }
 }
 
-extension StoreCore {
-    /// Seconds since the store was made; 0 while a clock says it is to come.
-    private var seconds: UInt32 {
-        let (now, created) = (environment.clock.wallSeconds, log.superblock.createdSeconds)
-        return UInt32(clamping: now > created ? now - created : 0)
-    }
-
+extension Namespace {
     /// The row for a variant that was just stored.
     func newHeat(_ entry: CheckpointEntry) -> UInt32 {
-        heat.addRow(policy.row(ofNew: entry.keyHash, facts: entry.facts(), at: seconds))
+        let ordinal = core.heat.addRow(
+            policy.row(ofNew: entry.keyHash, facts: entry.facts(), at: core.seconds))
+        if entry.expirySeconds > 0 { core.heat.setExpiry(ordinal, entry.expirySeconds) }
+        return ordinal
     }
 
     /// Counts a use. - Parameter fixCost: the share of its tokens that were computed anew.
-    func countUse(_ entry: CheckpointEntry, fixCost: Float = 0) {
-        let (policy, seconds) = (policy, seconds)
-        heat.update(entry.ordinal) {
-            policy.use(&$0, facts: entry.facts(), fixCost: fixCost, at: seconds)
+    func countUse(_ entry: ChunkEntry, fixCost: Float = 0) {
+        let (policy, seconds) = (policy, core.seconds)
+        let facts = VariantFacts(diskBytes: entry.diskBytes, tokenCount: entry.tokenCount)
+        core.heat.update(entry.ordinal) {
+            policy.use(&$0, facts: facts, fixCost: fixCost, at: seconds)
         }
     }
 
     /// What an entry is worth to keep; the least goes first.
     func worth(of entry: CheckpointEntry, isSurplus: Bool) -> Double {
-        heat[entry.ordinal].map { policy.worth(of: $0, facts: entry.facts(isSurplus: isSurplus)) }
-            ?? -.infinity
+        if core.isOver(entry) { return -.infinity }
+        return core.heat[entry.ordinal].map {
+            policy.worth(of: $0, facts: entry.facts(isSurplus: isSurplus))
+        } ?? -.infinity
     }
 
     /// The entry is gone. - Parameter line: below this worth others went too.
     func endHeat(_ entry: CheckpointEntry, _ departure: Departure, line: Double = .infinity) {
-        guard let row = heat[entry.ordinal] else { return }
+        guard let row = core.heat[entry.ordinal] else { return }
         policy.forget(
             row, keyHash: entry.keyHash, facts: entry.facts(), because: departure, line: line)
-        heat.free(entry.ordinal)
+        core.heat.free(entry.ordinal)
+    }
+}
+
+extension StoreCore {
+    /// Seconds since the store was made; 0 while a clock says it is to come.
+    var seconds: UInt32 {
+        let (now, created) = (environment.clock.wallSeconds, log.superblock.createdSeconds)
+        return UInt32(clamping: now > created ? now - created : 0)
     }
 
-    /// Rows that came with a checkpoint: the policy finds its bearings again, and those whose heat
-    /// was lost begin anew. *Complexity:* linear in the entries.
-    func recoverHeat(_ indexes: [NamespaceID: BSkiplist]) {
-        let (policy, now) = (policy, seconds)
+    /// Whether the entry's time has come (PAY-13), by the clock as it is now.
+    func isOver(_ entry: CheckpointEntry) -> Bool {
+        entry.expirySeconds > 0 && entry.expirySeconds <= seconds
+    }
+
+    /// Whether no shortage may take it.
+    func isKept(_ entry: CheckpointEntry) -> Bool { entry.isPinned && !isOver(entry) }
+
+    /// Rows that came with a checkpoint: the policies find their bearings again, and those whose
+    /// heat was lost, or was another policy's, begin anew. *Complexity:* linear in the entries.
+    func recoverHeat(
+        _ indexes: [NamespaceID: BSkiplist], _ operations: [NamespaceOperation],
+        from digest: Digest128?
+    ) {
+        var names: [NamespaceID: String] = [:]
+        for case .create(let description) in operations { names[description.id] = description.name }
+        for case .drop(let id, _) in operations { names[id] = nil }
+        let (now, isKnown) = (seconds, digest == policies.digest(names))
         for (id, index) in indexes.sorted(by: { $0.key < $1.key }) {
+            let policy = policies[names[id] ?? ""]
             index.scan(from: IndexKey(.zero, VariantID(0)), expecting: index.count) { key, value in
-                let entry = value.checkpointEntry(id, key)
+                let entry = value.checkpointEntry(id, key, expirySeconds: 0)
                 heat.update(entry.ordinal) { row in
                     if row == .none {
                         row = policy.row(ofNew: entry.keyHash, facts: entry.facts(), at: now)
-                    } else {
+                    } else if isKnown {
                         policy.recover(row)
+                    } else {
+                        row = policy.adopted(
+                            row, keyHash: entry.keyHash, facts: entry.facts(), at: now)
                     }
                 }
                 return true

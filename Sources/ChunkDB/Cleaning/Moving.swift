@@ -4,6 +4,7 @@ import BSkiplist
 import ChunkFormat
 import Logging
 import Primitives
+import Retention
 import SegmentLog
 
 struct Moving {
@@ -64,7 +65,7 @@ struct Moving {
         var staying: [(entry: CheckpointEntry, way: LogMove.Way)] = []
         var leaving: [CheckpointEntry] = []
         for (entry, rank) in here {
-            guard entry.isPinned || rank >= victim.keptRank else {
+            guard core.isKept(entry) || rank >= victim.keptRank && !core.isOver(entry) else {
                 leaving.append(entry)
                 continue
             }
@@ -86,7 +87,7 @@ struct Moving {
             switch error {
             case .format: lose(entry, error)
             // No place to copy to: what is not pinned is forgotten instead.
-            case .capacityExceeded where !entry.isPinned: break
+            case .capacityExceeded where !core.isKept(entry): break
             default: throw error
             }
             leaving.append(entry)
@@ -170,8 +171,14 @@ extension StoreCore {
     /// Forgets a variant to make room, if it is still there. A step of the core.
     @discardableResult
     func forget(_ entry: CheckpointEntry, line: Double) -> Bool {
-        guard let namespace = namespace(entry.namespace), namespace.forget(entry, line: line)
+        let isOver = isOver(entry)
+        guard let namespace = namespace(entry.namespace),
+            namespace.forget(entry, because: isOver ? .removed : .evicted, line: line)
         else { return false }
+        if isOver {
+            count { $0.expiredCount += 1 }
+            return true
+        }
         count { counters in
             counters.evictedCount += 1
             counters.evictedBytes += entry.variantDiskBytes

@@ -43,10 +43,10 @@ struct SegmentWorth {
     private(set) var bytesByRank = [UInt64](repeating: 0, count: binCount)
     private(set) var pinnedBytes: UInt64 = 0
 
-    mutating func add(_ entry: CheckpointEntry, rank: Double) {
+    mutating func add(_ entry: CheckpointEntry, rank: Double, isKept: Bool) {
         // A checkpoint may claim any size; the log's are far below.
         let byteCount = min(entry.variantDiskBytes, Self.variantBytesMax)
-        if entry.isPinned {
+        if isKept {
             pinnedBytes &+= byteCount
         } else {
             let bin = min(Int(rank * Double(Self.binCount)), Self.binCount - 1)
@@ -118,10 +118,14 @@ extension StoreCore {
     }
 
     private func weigh(_ variants: [CheckpointEntry], _ body: (CheckpointEntry, Double) -> Void) {
-        let worths = variants.map { worth(of: $0, isSurplus: false) }
+        guard let first = variants.first, let namespace = namespace(first.namespace) else { return }
+        let worths = variants.map { namespace.worth(of: $0, isSurplus: false) }
         let best = worths.indices.max { worths[$0] < worths[$1] }
         for (place, variant) in variants.enumerated() {
-            body(variant, place == best ? worths[place] : worth(of: variant, isSurplus: true))
+            let worth =
+                place == best
+                ? worths[place] : namespace.worth(of: variant, isSurplus: true)
+            body(variant, worth)
         }
     }
 }
