@@ -48,7 +48,8 @@ public final class ChunkDB: Sendable {
     /// Opens the store in a directory, or makes one there.
     ///
     /// *Throws:* `.log` with `.notAStore`, a lock, a damaged superblock, a newer version, a file
-    /// system that refuses direct I/O, or any damage in strict mode.
+    /// system that refuses direct I/O, or any damage in strict mode; `.shape` for quotas that
+    /// contradict each other or the store's capacity.
     /// *Complexity:* proportional to the checkpoint and the commits after it.
     public static func open(at directory: String, options: StoreOptions = .init())
         async throws(StoreError) -> ChunkDB
@@ -96,6 +97,7 @@ public final class ChunkDB: Sendable {
         let disk = WatchedDisk(disk, limit: options.stallTime, clock: environment.clock) {
             logger.warning("\($0)")
         }
+        let db: ChunkDB
         do throws(LogError) {
             let logOptions = try await logOptions(options, disk)
             let isThere = try await hasStore(disk)
@@ -113,14 +115,22 @@ public final class ChunkDB: Sendable {
                 heat: indexes.heat, policies: policies)
             var report = contents.report
             let checkpointed = indexes.finish()
-            core.recoverHeat(checkpointed, contents.namespaces, from: indexes.policyDigest)
-            report.damages += IndexRebuild.run(contents, checkpointed, into: core)
+            let usages = core.recoverHeat(
+                checkpointed, contents.namespaces, from: indexes.policyDigest)
+            report.damages += IndexRebuild.run(contents, checkpointed, usages, into: core)
             core.isDamaged.store(!report.damages.isEmpty, ordering: .relaxed)
             core.log(report)
-            return ChunkDB(core: core, recovery: report)
+            db = ChunkDB(core: core, recovery: report)
         } catch {
             throw .log(error)
         }
+        do throws(StoreError) {
+            try db.core.requireSoundQuotas()
+        } catch {
+            await db.core.log.close()
+            throw error
+        }
+        return db
     }
 
     private static func hasStore(_ disk: any Disk) async throws(LogError) -> Bool {

@@ -22,13 +22,14 @@ public struct ChunkWriter: ~Copyable {
     /// When the chunk ends, seconds since 1970; 0 for never.
     let expirySeconds: UInt64
     let plan: VariantPlan
+    let ticket: PutTicket
     let reservations: [Reservation]
-    private let writes = InFlightWrites()
-    private var nextLayer = 0
+    let writes = InFlightWrites()
+    private(set) var nextLayer = 0
     private var recordIndex = 0
     private var digests: [[Digest128]]
     /// An `append` was cancelled within a layer: no commit can follow.
-    private var isCancelled = false
+    private(set) var isCancelled = false
     private var staging: StagingBuffer?
     /// Where the first byte of `staging` will stand in its segment.
     private var stagingOffset: UInt64 = 0
@@ -36,7 +37,7 @@ public struct ChunkWriter: ~Copyable {
     init(
         namespace: Namespace, key: ChunkKey, context: PrefixContext, tokens: [UInt32],
         identity: HashDomain, retention: RetentionKind, expirySeconds: UInt64, plan: VariantPlan,
-        reservations: [Reservation]
+        ticket: PutTicket, reservations: [Reservation]
     ) {
         self.namespace = namespace
         self.key = key
@@ -46,6 +47,7 @@ public struct ChunkWriter: ~Copyable {
         self.retention = retention
         self.expirySeconds = expirySeconds
         self.plan = plan
+        self.ticket = ticket
         self.reservations = reservations
         digests = plan.records.map { _ in [] }
     }
@@ -132,101 +134,14 @@ public struct ChunkWriter: ~Copyable {
             namespace: namespace.id, key: key, variant: context.variantID,
             location: reservations[0].location,
             headerBytes: UInt32(plan.records[0].headerBytes),
-            variantDiskBytes: plan.records.reduce(0) { $0 + $1.recordBytes },
+            variantDiskBytes: plan.diskBytes,
             tokenCount: UInt32(tokens.count),
             flags: (retention == .pinned ? CheckpointEntry.pinnedFlag : 0)
                 + (plan.records.count > 1 ? CheckpointEntry.siblingsFlag : 0), ordinal: .max,
             expirySeconds: core.log.superblock.age(at: expirySeconds))
         return FinishedPut(
-            namespace: namespace, entry: entry, members: members, holds: reservations.map(\.hold),
-            writes: writes)
-    }
-}
-
-// MARK: Shapes
-
-extension ChunkWriter {
-    private func paddedBytes(layer: Int) -> Int {
-        guard namespace.binding.layers.indices.contains(layer) else { return 0 }
-        return aligned(
-            namespace.binding.rowBytes(layer: layer) * tokens.count,
-            to: Int(namespace.core.log.superblock.alignmentUnit))
-    }
-
-    private var core: StoreCore { namespace.core }
-
-    /// After a failed write nothing of this put can become true.
-    private func requireSound() throws(StoreError) {
-        if isCancelled { throw .cancelled }
-        if let error = writes.error { throw .log(.disk(error)) }
-    }
-
-    private func requireAlignment(_ buffer: borrowing AlignedBuffer) throws(StoreError) {
-        let unit = UInt(core.log.superblock.alignmentUnit)
-        guard buffer.slice.address.isMultiple(of: unit) else {
-            throw .shape(
-                what: "address of a buffer", expected: "a multiple of \(unit)",
-                found: "\(buffer.slice.address)")
-        }
-    }
-
-    private func requireShape(
-        layer: Int, keyBytes: Int, valueBytes: Int, expected: Int? = nil
-    ) throws(StoreError) {
-        guard layer == nextLayer, layer < namespace.binding.layerCount else {
-            throw .shape(what: "layer", expected: "\(nextLayer)", found: "\(layer)")
-        }
-        let expected = expected ?? namespace.binding.rowBytes(layer: layer) * tokens.count
-        guard keyBytes == expected else {
-            throw .shape(
-                what: "key plane of layer \(layer)", expected: "\(expected) bytes",
-                found: "\(keyBytes)")
-        }
-        guard valueBytes == expected else {
-            throw .shape(
-                what: "value plane of layer \(layer)", expected: "\(expected) bytes",
-                found: "\(valueBytes)")
-        }
-    }
-
-    private func requireZeroPadding(_ buffer: borrowing AlignedBuffer, _ what: String)
-        throws(StoreError)
-    {
-        let used = namespace.binding.rowBytes(layer: nextLayer) * tokens.count
-        let isZero = unsafe buffer.withBytes { bytes in
-            unsafe bytes[used...].allSatisfy { $0 == 0 }
-        }
-        guard isZero else {
-            throw .shape(what: what, expected: "zeros behind \(used) bytes", found: "others")
-        }
-    }
-
-    /// Fits what the caller gives into the metadata part that was reserved.
-    private func encodeMetadata(_ recompute: RecomputeMetadata?) throws(StoreError) -> [UInt8] {
-        var recompute = recompute ?? RecomputeMetadata()
-        if recompute.prefix.isEmpty {
-            recompute.prefix = context.prefix.map { PrefixShare(key: $0, tokenCount: 0) }
-        }
-        guard recompute.prefix.map(\.key) == context.prefix else {
-            throw .shape(
-                what: "prefix of the recompute metadata",
-                expected: "\(context.prefix.count) keys, as the put was begun with",
-                found: "\(recompute.prefix.count) others")
-        }
-        for share in recompute.prefix {
-            guard (0...Int(UInt32.max)).contains(share.tokenCount) else {
-                throw .shape(
-                    what: "tokens of a prefix chunk", expected: "a count",
-                    found: "\(share.tokenCount)")
-            }
-        }
-        for (what, count) in [
-            ("token scores", recompute.tokenScores.count),
-            ("deviation profile", recompute.deviationProfile.count),
-        ] where count != 0 && count != tokens.count {
-            throw .shape(what: what, expected: "one a token, \(tokens.count)", found: "\(count)")
-        }
-        return ChunkMetadata(tokens: tokens, recompute: recompute).encode()
+            namespace: namespace, entry: entry, members: members, ticket: ticket,
+            holds: reservations.map(\.hold), writes: writes)
     }
 }
 

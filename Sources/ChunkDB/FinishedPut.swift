@@ -11,6 +11,7 @@ struct FinishedPut: Sendable {
     let namespace: Namespace
     let entry: CheckpointEntry
     let members: [CommitMember]
+    let ticket: PutTicket
     let holds: [SegmentHold]
     let writes: InFlightWrites
 
@@ -49,15 +50,29 @@ struct FinishedPut: Sendable {
             }
         }
         core.count { $0.putCount += 1 }
+        namespace.usage.count { $0.putCount += 1 }
+        if outcome == .committed { await trimVariants() }
         return outcome
+    }
+
+    /// What is not forgotten now is when the chunk's next form is put.
+    private func trimVariants() async {
+        do throws(LogError) {
+            try await namespace.trimVariants(of: entry.key, keeping: entry.variant)
+        } catch {
+            core.options.logger.notice("more forms than allowed of chunk \(entry.key): \(error)")
+        }
     }
 
     /// What the log is asked for once all writes have completed.
     var step: LogPut {
-        let (namespace, entry, key) = (namespace, entry, key)
+        let (namespace, entry, key, ticket) = (namespace, entry, key, ticket)
         return LogPut(
             members, holds: holds, admit: { namespace.admit(key) },
-            publish: { namespace.publish(entry) },
+            publish: {
+                namespace.publish(entry)
+                ticket.end()
+            },
             withdraw: { namespace.withdraw(key) })
     }
 
@@ -75,6 +90,8 @@ struct FinishedPut: Sendable {
         case .contested: return try await commit(.written)
         }
         core.count { $0.putCount += 1 }
+        namespace.usage.count { $0.putCount += 1 }
+        ticket.end()
         core.gate.enterFromInside()
         Task(executorPreference: core.environment.executor) { await finish() }
         return .committed
@@ -117,6 +134,7 @@ struct FinishedPut: Sendable {
             core.count { $0.withdrawnCount += 1 }
             core.options.logger.error("an accepted put was withdrawn: \(error)")
         }
+        await trimVariants()
         await core.checkpointIfDue()
         core.gate.leave()
     }

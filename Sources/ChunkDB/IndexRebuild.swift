@@ -15,7 +15,8 @@ final class CreatedNamespace: Sendable {
 enum IndexRebuild {
     /// Returns what could not be brought back: entries whose namespace nobody knows.
     static func run(
-        _ contents: RecoveredContents, _ indexes: [NamespaceID: BSkiplist], into core: StoreCore
+        _ contents: RecoveredContents, _ indexes: [NamespaceID: BSkiplist],
+        _ usages: [NamespaceID: NamespaceUsage], into core: StoreCore
     ) -> [RecoveryReport.Damage] {
         let descriptions = contents.namespaces.compactMap { operation in
             if case .create(let description) = operation { description } else { nil }
@@ -26,7 +27,9 @@ enum IndexRebuild {
                 if case .drop(let id, _) = operation { id } else { nil }
             })
         for description in descriptions where !dropped.contains(description.id) {
-            core.register(description, index: indexes[description.id])
+            core.register(
+                description, index: indexes[description.id],
+                usage: usages[description.id] ?? NamespaceUsage())
         }
         for step in contents.steps {
             switch step {

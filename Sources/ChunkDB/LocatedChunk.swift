@@ -76,13 +76,17 @@ extension Namespace {
                 what: "layers", expected: "within 0..<\(binding.layerCount)", found: "\(layers)")
         }
         try requireAlive()
-        if contains(key, variant: variant) == nil { return nil }
+        if contains(key, variant: variant) == nil {
+            usage.count { $0.missCount += 1 }
+            return nil
+        }
         try core.gate.enter()
         defer { core.gate.leave() }
         while let entry = try await settled(key, variant) {
             if let chunk = try await locate(entry, layers) { return chunk }
             // It was moved or forgotten meanwhile: the index says which.
         }
+        usage.count { $0.missCount += 1 }
         return nil
     }
 

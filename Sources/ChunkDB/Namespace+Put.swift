@@ -1,6 +1,7 @@
 import ChunkFormat
 import KVModel
 import Primitives
+import Retention
 import SegmentLog
 
 extension Namespace {
@@ -10,7 +11,8 @@ extension Namespace {
     /// - Parameter timeToLive: after so long the chunk is a miss, and the first to make room; `nil`
     ///   takes the namespace's. By the wall clock, in seconds, rounded up.
     /// When the budget is reached the least worthy chunks are forgotten for it.
-    /// *Throws:* `.log(.capacityExceeded)` when nothing can be; nothing was written then.
+    /// *Throws:* `.log(.capacityExceeded)` when nothing can be, `.quotaExceeded` when the namespace
+    /// may not have it; nothing was written then.
     public func beginPut(
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
         domain: HashDomain = .standalone, pinned: Bool = false, timeToLive: Duration? = nil
@@ -37,9 +39,11 @@ extension Namespace {
             recordBytesMax: log.recordBytesMax, recordCountMax: log.recordCountMax)
         // A cancelled caller's reservations are dead bytes, as those of a dropped writer.
         let core = core
-        let reservations = try await core.carryOut { () async throws(StoreError) -> [Reservation] in
+        let (ticket, reservations) = try await core.carryOut {
+            [self] () async throws(StoreError) -> (PutTicket, [Reservation]) in
+            let ticket = try await admit(byteCount: plan.diskBytes, pinned: pinned)
             do throws(LogError) {
-                return try await core.reserve(plan.records.map(\.recordBytes))
+                return (ticket, try await core.reserve(plan.records.map(\.recordBytes)))
             } catch {
                 throw .log(error)
             }
@@ -47,7 +51,7 @@ extension Namespace {
         return ChunkWriter(
             namespace: self, key: key, context: context, tokens: tokens, identity: domain,
             retention: pinned ? .pinned : .evictable, expirySeconds: expirySeconds, plan: plan,
-            reservations: reservations)
+            ticket: ticket, reservations: reservations)
     }
 
     private func expirySeconds(_ timeToLive: Duration?) throws(StoreError) -> UInt64 {
@@ -64,13 +68,16 @@ extension Namespace {
     /// Stores all layers of a chunk in one call: `layers[l]` holds layer l's key and value planes.
     /// *Durability:* as asked for when this returns, or better. A variant that is present is not
     /// written again, and still has that durability (CONTRACT P-5).
+    /// - Parameter preloading: stores the chunk whatever the namespace's admission policy says.
+    /// *Returns:* `.declined` when that policy turned it away; nothing was written then.
     /// *Throws:* `.cancelled` when the caller's task is: before its commit began, the chunk does
     /// not become visible by this call; later, the commit goes on unwatched.
     @discardableResult
     public func put(
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
         context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil,
-        pinned: Bool = false, timeToLive: Duration? = nil, durability: Durability = .durable
+        pinned: Bool = false, timeToLive: Duration? = nil, preloading: Bool = false,
+        durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         guard layers.count == binding.layerCount else {
             throw .shape(
@@ -90,12 +97,28 @@ extension Namespace {
             }
             if isThere { return .alreadyPresent }
         }
+        guard preloading || admits(key, variant: context.variantID, tokenCount: tokens.count) else {
+            return .declined
+        }
         var writer = try await beginPut(
             key, tokens: tokens, context: context, pinned: pinned, timeToLive: timeToLive)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
         }
         return try await writer.commit(recompute: recompute, durability: durability)
+    }
+
+    /// Whether the namespace's admission policy would have the chunk stored. `put` asks by itself;
+    /// who streams layers asks before computing what is only for the store.
+    ///
+    /// The asking counts as a sight of the key. *Complexity:* O(1).
+    public func admits(_ key: ChunkKey, variant: VariantID = .standalone, tokenCount: Int) -> Bool {
+        let facts = VariantFacts(
+            diskBytes: binding.payloadBytes(tokenCount: tokenCount), tokenCount: tokenCount)
+        let isAdmitted = admission.admits(
+            keyHash: keyHash(key, variant), facts: facts, at: core.seconds)
+        if !isAdmitted { usage.count { $0.declinedCount += 1 } }
+        return isAdmitted
     }
 
     /// Whether the variant is there, at the durability that a put would owe.

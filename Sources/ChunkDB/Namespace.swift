@@ -18,19 +18,27 @@ public final class Namespace: Sendable {
     let index: BSkiplist
     /// Says what its entries are worth.
     let policy: any RetentionPolicy
+    /// Says what `put` stores at all.
+    let admission: any AdmissionPolicy
     let options: NamespaceOptions
+    let usage: NamespaceUsage
     /// Keys whose put is between admission and publication; touched on the core only.
     private let committing = Mutex<Set<IndexKey>>([])
     private let isDropped = Atomic(false)
 
-    init(_ description: NamespaceDescription, core: StoreCore, index: BSkiplist) {
+    init(
+        _ description: NamespaceDescription, core: StoreCore, index: BSkiplist,
+        usage: NamespaceUsage
+    ) {
         id = description.id
         name = description.name
         binding = description.binding
         bindingDigest = description.binding.digest
         self.core = core
         self.index = index
+        self.usage = usage
         policy = core.policies[description.name]
+        admission = core.policies.admission(description.name)
         options = core.options.namespaces[description.name] ?? NamespaceOptions()
     }
 
@@ -166,13 +174,17 @@ public final class Namespace: Sendable {
 
     private func insert(_ entry: CheckpointEntry, _ key: IndexKey) {
         _ = index.insert(key, IndexValue(entry, ordinal: newHeat(entry)))
+        usage.add(entry)
     }
 
     /// From the log, when a store is opened: what was put last counts (RCV-14).
     func replay(_ entry: CheckpointEntry) {
         let key = IndexKey(entry.key, entry.variant)
-        let ordinal = index.lookup(key)?.ordinal
+        let earlier = index.lookup(key)
+        let ordinal = earlier?.ordinal
+        if let earlier { usage.subtract(checkpointEntry(key, earlier)) }
         if let ordinal { core.heat.setExpiry(ordinal, entry.expirySeconds) }
+        usage.add(entry)
         _ = index.upsert(key, IndexValue(entry, ordinal: ordinal ?? newHeat(entry)))
     }
 
@@ -218,7 +230,9 @@ public final class Namespace: Sendable {
         _ key: IndexKey, because departure: Departure = .removed, line: Double = .infinity
     ) -> Bool {
         guard let value = index.remove(key) else { return false }
-        endHeat(checkpointEntry(key, value), departure, line: line)
+        let entry = checkpointEntry(key, value)
+        usage.subtract(entry)
+        endHeat(entry, departure, line: line)
         return true
     }
 

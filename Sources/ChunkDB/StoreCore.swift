@@ -51,6 +51,9 @@ final class StoreCore: Sendable {
     let reader: RecordReader
     let gate = CallGate()
     let creations = NameGate()
+    /// One eviction inside a namespace at a time.
+    let evictions = NameGate()
+    let pins = PinnedBytes()
     let pending = PendingPuts()
     let cleaner = Cleaner()
     /// Whether somebody cleans behind the callers' backs.
@@ -102,9 +105,12 @@ final class StoreCore: Sendable {
         allNamespaces.first { $0.name == name }
     }
 
-    func register(_ description: NamespaceDescription, index: BSkiplist? = nil) {
+    func register(
+        _ description: NamespaceDescription, index: BSkiplist? = nil,
+        usage: NamespaceUsage = NamespaceUsage()
+    ) {
         let index = index ?? BSkiplist(arena: arena, seed: indexSeed)
-        let namespace = Namespace(description, core: self, index: index)
+        let namespace = Namespace(description, core: self, index: index, usage: usage)
         namespaces.withLock { table in
             if table[description.id] == nil { table[description.id] = namespace }
         }
@@ -146,10 +152,14 @@ final class StoreCore: Sendable {
 
     /// The next entries in the order of a checkpoint. Those that are only accepted are left out:
     /// their commit is still to come.
-    func entries(after last: CheckpointEntry?, limit: Int) -> [CheckpointEntry] {
+    /// - Parameter owner: `nil` for all namespaces.
+    func entries(after last: CheckpointEntry?, limit: Int, of owner: Namespace? = nil)
+        -> [CheckpointEntry]
+    {
         var entries: [CheckpointEntry] = []
         entries.reserveCapacity(limit)
-        for namespace in allNamespaces where namespace.id >= last?.namespace ?? namespace.id {
+        for namespace in owner.map({ [$0] }) ?? allNamespaces
+        where namespace.id >= last?.namespace ?? namespace.id {
             // Of the namespace that the last look ended in, what follows its last entry.
             let done = last.flatMap { $0.namespace == namespace.id ? $0 : nil }
                 .map { IndexKey($0.key, $0.variant) }

@@ -20,6 +20,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case invalidName(String)
     case noSuchNamespace(String)
     case unknownPolicy(UnknownPolicy)
+    /// The namespace, or what is pinned, would have more than it may. Nothing was written.
+    case quotaExceeded(QuotaFacts)
     /// The caller's task was cancelled, or its deadline passed. Only its wait has ended: a change
     /// that was on its way may come true later, or be true already, as after any error (P-3).
     case cancelled
@@ -42,6 +44,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
             "namespace name of \(name.utf8.count) bytes; 1 to 255 are allowed"
         case .noSuchNamespace(let name): "no namespace \(name)"
         case .unknownPolicy(let error): "\(error)"
+        case .quotaExceeded(let facts): "\(facts)"
         case .cancelled:
             "cancelled: the wait has ended; whether the call took effect is not known"
         }

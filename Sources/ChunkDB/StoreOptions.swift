@@ -31,6 +31,8 @@ public struct StoreOptions: Sendable {
     public var evicts = true
     /// Which those are: a name of `RetentionPolicies.names`.
     public var retentionPolicy = RetentionPolicies.defaultName
+    /// Bytes on disk that may be pinned; `nil`: what guaranteed shares leave of three quarters.
+    public var pinnedCapacity: ByteCount?
     /// For namespaces that want others than the default, by name, whether they exist yet or not.
     public var namespaces: [String: NamespaceOptions] = [:]
     /// Told of each variant that was forgotten to make room, from the store's own thread; must be

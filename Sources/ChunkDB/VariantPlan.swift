@@ -21,6 +21,9 @@ struct VariantPlan: Sendable {
     /// What the metadata part may take; it is filled at commit.
     let metadataBytes: Int
 
+    /// All records.
+    var diskBytes: UInt64 { records.reduce(0) { $0 + $1.recordBytes } }
+
     /// *Throws:* `.recordTooLarge` when one layer alone exceeds a segment, `.shape` when a header
     /// or the number of records would exceed what a reader accepts.
     init(

@@ -57,6 +57,9 @@ public enum RetentionPolicies {
 }
 
 public enum AdmissionPolicies {
+    /// Turns nobody away: which chunks come again, only the caller can know beforehand.
+    public static let defaultName = "admit-all"
+
     public static let names = ["admit-all", "seen-twice", "cost-aware"]
 
     /// *Throws:* for a name that is not in `names`.

@@ -7,13 +7,6 @@ import BlockIO
 import ChunkFormat
 import Primitives
 
-/// How a put ended.
-public enum CommitOutcome: Sendable, Equatable {
-    case committed
-    /// The key was there before; its bytes stay, ours are dropped (CONTRACT P-5).
-    case alreadyPresent
-}
-
 /// The records of one variant, and what to tell whom. The closures run on the core and must be
 /// short; a put that was admitted is then either published or withdrawn.
 public struct LogPut: Sendable {

@@ -102,7 +102,7 @@ struct CleaningTests {
                     pinnedCount += 1
                 }
                 Issue.record("more was pinned than there is room")
-            } catch StoreError.log(.capacityExceeded) {}
+            } catch StoreError.quotaExceeded(let facts) where facts.quota == .pinned {}
             #expect(pinnedCount > 15)
             for owner in 0..<UInt64(pinnedCount) {
                 let isIntact = try await TestChunk(owner, tokenCount: 30).isIntact(in: space)

@@ -65,7 +65,10 @@ struct CrashTests {
 
     /// An answer on a store that is full.
     static func isFull(_ error: StoreError) -> Bool {
-        if case .log(.capacityExceeded) = error { true } else { false }
+        switch error {
+        case .log(.capacityExceeded), .quotaExceeded: true
+        default: false
+        }
     }
 
     private func replay(_ name: String) {

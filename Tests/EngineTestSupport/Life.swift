@@ -246,6 +246,7 @@ public final class Life: Sendable {
                 switch try await chunk.put(edition, in: namespace, level, streamed: streamed) {
                 case .committed: model.succeed(ticket, level)
                 case .alreadyPresent: model.alreadyPresent(ticket, level)
+                case .declined: violate("\(chunk) was declined, and nobody asked for that")
                 }
             case .remove(let owner, let level):
                 guard let namespace = db.namespace(name) else { return }

@@ -65,7 +65,7 @@ struct RandomLife {
         note(life, isHit: isHit, wasOpened: opened == true)
         wrong += life.violations
         if !isHit {
-            wrong += life.refusals.filter { !isCapacity($0) }.map { "refused: \($0)" }
+            wrong += life.refusals.filter { !Self.isCapacity($0) }.map { "refused: \($0)" }
         }
         guard wrong.isEmpty else { return }
         judge(life, ending, isHit ? planted : nil)
@@ -130,8 +130,11 @@ struct RandomLife {
         return true
     }
 
-    private func isCapacity(_ error: StoreError) -> Bool {
-        if case .log(.capacityExceeded) = error { true } else { false }
+    private static func isCapacity(_ error: StoreError) -> Bool {
+        switch error {
+        case .log(.capacityExceeded), .quotaExceeded: true
+        default: false
+        }
     }
 
     private func note(_ life: Life, isHit: Bool, wasOpened: Bool) {
@@ -143,7 +146,7 @@ struct RandomLife {
             switch error {
             case .log(.disk): marks.hit("refused: disk")
             case .log(.degraded): marks.hit("refused: degraded")
-            case .log(.capacityExceeded): marks.hit("refused: capacity")
+            case .log(.capacityExceeded), .quotaExceeded: marks.hit("refused: capacity")
             default: marks.hit("refused: other")
             }
         }
@@ -209,7 +212,7 @@ struct RandomLife {
                         _ = try await chunk.put(
                             edition, in: namespace, .durable, streamed: owner % 3 == 0)
                     } catch {
-                        if case .log(.capacityExceeded) = error { continue }
+                        if Self.isCapacity(error) { continue }
                         throw error
                     }
                     let found = try await chunk.read(in: namespace)

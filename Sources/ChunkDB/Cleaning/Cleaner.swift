@@ -92,35 +92,31 @@ final class Cleaner: Sendable {
 
     struct Victim {
         let use: SegmentUse
-        let worths: Worths
+        let ranks: Ranks
         /// What has at least this rank is copied.
         let keptRank: Double
 
         /// The worth below which this round forgets.
-        var line: Double { worths.worth(atRank: keptRank) }
+        func line(in namespace: Namespace) -> Double {
+            ranks.worth(atRank: keptRank, in: namespace)
+        }
     }
 
     /// Those whose freeing loses least for each byte that it gains, the best first.
     private func victims(among uses: [SegmentUse], _ core: StoreCore) async throws(LogError)
         -> [Victim]
     {
-        var sample: [Double] = []
-        let step =
-            max(core.allNamespaces.reduce(0) { $0 + $1.entryCount }, 1)
-            / Worths.sampleCountMax + 1
-        var number = 0
-        await core.forEachWorth { _, worth in
-            if number.isMultiple(of: step) { sample.append(worth) }
-            number += 1
-        }
-        let worths = Worths(sample)
+        let ranks = await core.ranks()
+        let guarded = Set(core.allNamespaces.filter(\.isWithinShare).map(\.id))
         var segments: [SegmentID: SegmentWorth] = [:]
         for use in uses { segments[use.id] = SegmentWorth() }
         var families: [(entry: CheckpointEntry, rank: Double)] = []
-        await core.forEachWorth { entry, worth in
-            let rank = worths.rank(worth)
-            segments[entry.location.segment]?.add(
-                entry, rank: rank, isKept: core.isKept(entry))
+        func isKept(_ entry: CheckpointEntry) -> Bool {
+            core.isKept(entry) || guarded.contains(entry.namespace) && !core.isOver(entry)
+        }
+        await core.forEachWorth { weighed in
+            let (entry, rank) = (weighed.entry, ranks.rank(weighed))
+            segments[entry.location.segment]?.add(entry, rank: rank, isKept: isKept(entry))
             if entry.hasSiblings { families.append((entry, rank)) }
         }
         // Whichever of its records has to go, all of a variant is copied or forgotten.
@@ -128,7 +124,7 @@ final class Cleaner: Sendable {
             let siblings = try await core.readableRecord(of: entry)?.siblings ?? []
             for segment in Set(siblings.map(\.location.segment))
             where segment != entry.location.segment {
-                segments[segment]?.add(entry, rank: rank, isKept: core.isKept(entry))
+                segments[segment]?.add(entry, rank: rank, isKept: isKept(entry))
             }
         }
         return uses.compactMap { use -> (Victim, Double)? in
@@ -137,7 +133,7 @@ final class Cleaner: Sendable {
             guard Double(cost.movedBytes) <= Double(use.byteCount) * Self.movedShareMax else {
                 return nil
             }
-            let victim = Victim(use: use, worths: worths, keptRank: cost.keptRank)
+            let victim = Victim(use: use, ranks: ranks, keptRank: cost.keptRank)
             return (victim, cost.loss / Double(use.byteCount - cost.movedBytes))
         }
         .sorted { ($0.1, $0.0.use.useSequence) < ($1.1, $1.0.use.useSequence) }

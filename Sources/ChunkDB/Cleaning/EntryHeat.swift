@@ -8,11 +8,7 @@ import Retention
 import SegmentLog
 
 extension CheckpointEntry {
-    /// Any 64 bits that stand for the variant in its namespace.
-    fileprivate var keyHash: UInt64 {
-        key.words.0 ^ variant.raw &* 0x9E37_79B9_7F4A_7C15
-            ^ UInt64(namespace.raw) &* 0xD6E8_FEB8_6659_FD93
-    }
+    fileprivate var keyHash: UInt64 { variantHash(namespace, key, variant) }
 
     fileprivate func facts(isSurplus: Bool = false) -> VariantFacts {
         VariantFacts(
@@ -20,7 +16,17 @@ extension CheckpointEntry {
     }
 }
 
+/// Any 64 bits that stand for a variant in its namespace.
+private func variantHash(_ namespace: NamespaceID, _ key: ChunkKey, _ variant: VariantID)
+    -> UInt64
+{
+    key.words.0 ^ variant.raw &* 0x9E37_79B9_7F4A_7C15
+        ^ UInt64(namespace.raw) &* 0xD6E8_FEB8_6659_FD93
+}
+
 extension Namespace {
+    func keyHash(_ key: ChunkKey, _ variant: VariantID) -> UInt64 { variantHash(id, key, variant) }
+
     /// The row for a variant that was just stored.
     func newHeat(_ entry: CheckpointEntry) -> UInt32 {
         let ordinal = core.heat.addRow(
@@ -33,6 +39,7 @@ extension Namespace {
     func countUse(_ entry: ChunkEntry, fixCost: Float = 0) {
         let (policy, seconds) = (policy, core.seconds)
         let facts = VariantFacts(diskBytes: entry.diskBytes, tokenCount: entry.tokenCount)
+        usage.count { $0.hitCount += 1 }
         core.heat.update(entry.ordinal) {
             policy.use(&$0, facts: facts, fixCost: fixCost, at: seconds)
         }
@@ -72,18 +79,23 @@ extension StoreCore {
 
     /// Rows that came with a checkpoint: the policies find their bearings again, and those whose
     /// heat was lost, or was another policy's, begin anew. *Complexity:* linear in the entries.
+    /// *Returns:* what each namespace has.
     func recoverHeat(
         _ indexes: [NamespaceID: BSkiplist], _ operations: [NamespaceOperation],
         from digest: Digest128?
-    ) {
+    ) -> [NamespaceID: NamespaceUsage] {
         var names: [NamespaceID: String] = [:]
         for case .create(let description) in operations { names[description.id] = description.name }
         for case .drop(let id, _) in operations { names[id] = nil }
         let (now, isKnown) = (seconds, digest == policies.digest(names))
+        var usages: [NamespaceID: NamespaceUsage] = [:]
         for (id, index) in indexes.sorted(by: { $0.key < $1.key }) {
             let policy = policies[names[id] ?? ""]
+            let usage = NamespaceUsage()
+            usages[id] = usage
             index.scan(from: IndexKey(.zero, VariantID(0)), expecting: index.count) { key, value in
                 let entry = value.checkpointEntry(id, key, expirySeconds: 0)
+                usage.add(entry)
                 heat.update(entry.ordinal) { row in
                     if row == .none {
                         row = policy.row(ofNew: entry.keyHash, facts: entry.facts(), at: now)
@@ -97,6 +109,7 @@ extension StoreCore {
                 return true
             }
         }
+        return usages
     }
 }
 

@@ -12,8 +12,10 @@ struct Moving {
     private let victim: Cleaner.Victim
     /// What the segment's commits name in others, by the place of record 0.
     private var named: [RecordLocation: ArraySlice<CommitMember>] = [:]
-    /// What lives in the segment, and its rank.
-    private var here: [(entry: CheckpointEntry, rank: Double)] = []
+    /// What lives in the segment, and its rank; the least first.
+    private var here: [(weighed: WeighedEntry, rank: Double)] = []
+    /// What may be forgotten of namespaces that have a guaranteed share.
+    private var spare: [NamespaceID: UInt64] = [:]
     /// What lives elsewhere, and stands in the log only by the segment's commits.
     private var elsewhere: [CheckpointEntry] = []
 
@@ -30,20 +32,25 @@ struct Moving {
 
     /// Finds the entries, in one walk of the indexes.
     mutating func collect() async throws(LogError) {
-        var all: [(entry: CheckpointEntry, rank: Double)] = []
-        await core.forEachWorth { entry, worth in
+        var all: [(weighed: WeighedEntry, rank: Double)] = []
+        await core.forEachWorth { weighed in
+            let entry = weighed.entry
             if entry.location.segment == segment || entry.hasSiblings
                 || named[entry.location] != nil
             {
-                all.append((entry, victim.worths.rank(worth)))
+                all.append((weighed, victim.ranks.rank(weighed)))
             }
         }
-        for (entry, rank) in all {
-            if try await stands(entry, in: segment) {
-                here.append((entry, rank))
-            } else if named[entry.location] != nil {
-                elsewhere.append(entry)
+        for (weighed, rank) in all {
+            if try await stands(weighed.entry, in: segment) {
+                here.append((weighed, rank))
+            } else if named[weighed.entry.location] != nil {
+                elsewhere.append(weighed.entry)
             }
+        }
+        here.sort { $0.rank < $1.rank }
+        for namespace in core.allNamespaces where namespace.options.guaranteedShare.bytes > 0 {
+            spare[namespace.id] = namespace.bytesOverShare
         }
     }
 
@@ -60,52 +67,51 @@ struct Moving {
     }
 
     /// Copies and names durably what is to stay, then forgets the rest.
-    func run() async throws(LogError) {
+    mutating func run() async throws(LogError) {
         let core = core
-        var staying: [(entry: CheckpointEntry, way: LogMove.Way)] = []
-        var leaving: [CheckpointEntry] = []
-        for (entry, rank) in here {
-            guard core.isKept(entry) || rank >= victim.keptRank && !core.isOver(entry) else {
-                leaving.append(entry)
+        var staying: [(entry: CheckpointEntry, isKept: Bool, way: LogMove.Way)] = []
+        var leaving: [(entry: CheckpointEntry, line: Double)] = []
+        for (weighed, rank) in here {
+            let (entry, line) = (weighed.entry, victim.line(in: weighed.namespace))
+            let isKept = isKept(entry)
+            guard isKept || rank >= victim.keptRank && !core.isOver(entry) else {
+                leaving.append((entry, line))
                 continue
             }
             do throws(LogError) {
-                staying.append((entry, .copy(try await family(of: entry))))
+                staying.append((entry, isKept, .copy(try await family(of: entry))))
             } catch {
                 // One that cannot be read is lost already, loudly (CONTRACT L-2).
                 guard case .format = error else { throw error }
                 lose(entry, error)
-                leaving.append(entry)
+                leaving.append((entry, line))
             }
         }
         for entry in elsewhere {
             let count = try await core.readableRecord(of: entry).map { Int($0.recordCount) } ?? 1
-            staying.append((entry, .name(Array(named[entry.location]!.prefix(count)))))
+            let members = Array(named[entry.location]!.prefix(count))
+            staying.append((entry, core.isKept(entry), .name(members)))
         }
-        for (place, error) in try await core.log.move(staying.map(move)) {
-            let entry = staying[place].entry
+        for (place, error) in try await core.log.move(staying.map { move($0.entry, $0.way) }) {
+            let (entry, isKept, _) = staying[place]
             switch error {
             case .format: lose(entry, error)
-            // No place to copy to: what is not pinned is forgotten instead.
-            case .capacityExceeded where !core.isKept(entry): break
+            // No place to copy to: what need not stay is forgotten instead.
+            case .capacityExceeded where !isKept: break
             default: throw error
             }
-            leaving.append(entry)
+            leaving.append((entry, .infinity))
         }
-        try await forget(leaving)
+        try await core.forget(leaving)
     }
 
-    /// What has one record is gone for good with the segment's use. Of several records some stand
-    /// elsewhere, and are named there: a tombstone says that they are gone too.
-    private func forget(_ leaving: [CheckpointEntry]) async throws(LogError) {
-        let (core, line) = (core, victim.line)
-        let single = leaving.filter { !$0.hasSiblings }
-        try await core.log.step { for entry in single { core.forget(entry, line: line) } }
-        for entry in leaving.filter(\.hasSiblings) {
-            try await core.log.remove(
-                entry.namespace, entry.key, entry.variant, .written,
-                admit: { core.forget(entry, line: line) }, publish: {})
-        }
+    /// Whether no shortage may take it: it is pinned, or its namespace has no more than its share.
+    private mutating func isKept(_ entry: CheckpointEntry) -> Bool {
+        if core.isKept(entry) { return true }
+        guard !core.isOver(entry), let bytes = spare[entry.namespace] else { return false }
+        if bytes < entry.variantDiskBytes { return true }
+        spare[entry.namespace] = bytes - entry.variantDiskBytes
+        return false
     }
 
     private func move(_ entry: CheckpointEntry, _ way: LogMove.Way) -> LogMove {
@@ -168,20 +174,45 @@ extension StoreCore {
         }
     }
 
-    /// Forgets a variant to make room, if it is still there. A step of the core.
+    /// Forgets variants to make room, those that are still there.
+    ///
+    /// What has one record is gone with its segment's use, for good. Of several records some stand
+    /// elsewhere, and are named there: a tombstone says that they are gone too.
+    /// - Parameter line: below this worth others of the policy go too.
+    func forget(_ leaving: [(entry: CheckpointEntry, line: Double)]) async throws(LogError) {
+        let single = leaving.filter { !$0.entry.hasSiblings }
+        if !single.isEmpty {
+            try await log.step { [self] in
+                for (entry, line) in single { forget(entry, line: line) }
+            }
+        }
+        for (entry, line) in leaving where entry.hasSiblings {
+            try await log.remove(
+                entry.namespace, entry.key, entry.variant, .written,
+                admit: { [self] in forget(entry, line: line) }, publish: {})
+        }
+    }
+
+    /// A step of the core. *Returns:* false when it is no longer there.
     @discardableResult
-    func forget(_ entry: CheckpointEntry, line: Double) -> Bool {
+    private func forget(_ entry: CheckpointEntry, line: Double) -> Bool {
         let isOver = isOver(entry)
         guard let namespace = namespace(entry.namespace),
             namespace.forget(entry, because: isOver ? .removed : .evicted, line: line)
         else { return false }
+        let byteCount = entry.variantDiskBytes
         if isOver {
             count { $0.expiredCount += 1 }
+            namespace.usage.count { $0.expiredCount += 1 }
             return true
         }
         count { counters in
             counters.evictedCount += 1
-            counters.evictedBytes += entry.variantDiskBytes
+            counters.evictedBytes += byteCount
+        }
+        namespace.usage.count { statistics in
+            statistics.evictedCount += 1
+            statistics.evictedBytes += byteCount
         }
         options.evictionObserver?(namespace.name, entry.key, entry.variant)
         return true

@@ -1,15 +1,23 @@
 // What stands where, and what it is worth: three walks of the indexes, beside the service, that
 // hold little however many entries there are.
 //
-//  1  `Worths`: a sample of all worths, sorted. From now on a worth is its rank: 0 for the least, 1
+//  1  `Ranks`: a sample of all worths, sorted. From now on a worth is its rank: 0 for the least, 1
 //     for the most. So policies need not agree on units, and losses can be added up.
 //  2  `SegmentWorth`: of each segment, its living bytes by rank.
 //  3  the entries of the segments that were chosen.
 
 import ChunkFormat
 import Primitives
+import Retention
 
-/// Ranks of worths among all that is stored.
+/// An entry, and what it is worth to its namespace's policy.
+struct WeighedEntry {
+    let entry: CheckpointEntry
+    let worth: Double
+    let namespace: Namespace
+}
+
+/// Ranks of worths among all that one policy judges.
 struct Worths {
     private let sorted: [Double]
 
@@ -26,13 +34,26 @@ struct Worths {
         }
         return sorted.isEmpty ? 0 : Double(low) / Double(sorted.count)
     }
-}
 
-extension Worths {
     /// The worth that has this rank.
     func worth(atRank rank: Double) -> Double {
         let place = Int(rank * Double(sorted.count))
         return place < sorted.count ? sorted[place] : .infinity
+    }
+}
+
+/// Ranks under each policy.
+struct Ranks {
+    private let byPolicy: [String: Worths]
+
+    init(_ samples: [String: [Double]]) { byPolicy = samples.mapValues { Worths($0) } }
+
+    func rank(_ weighed: WeighedEntry) -> Double {
+        byPolicy[weighed.namespace.policy.name]?.rank(weighed.worth) ?? 0
+    }
+
+    func worth(atRank rank: Double, in namespace: Namespace) -> Double {
+        byPolicy[namespace.policy.name]?.worth(atRank: rank) ?? .infinity
     }
 }
 
@@ -87,10 +108,10 @@ struct SegmentWorth {
 
 extension StoreCore {
     /// All entries that are committed, namespace by namespace, while others go on changing them.
-    func forEachEntry(_ body: (CheckpointEntry) -> Void) async {
+    private func forEachEntry(of owner: Namespace?, _ body: (CheckpointEntry) -> Void) async {
         var last: CheckpointEntry?
         while true {
-            let piece = entries(after: last, limit: Self.entriesPerStep)
+            let piece = entries(after: last, limit: Self.entriesPerStep, of: owner)
             for entry in piece { body(entry) }
             guard let end = piece.last else { return }
             last = end
@@ -101,11 +122,11 @@ extension StoreCore {
     /// Well below a millisecond of the thread that serves commits.
     private static var entriesPerStep: Int { 2_048 }
 
-    /// As `forEachEntry`, with what each is worth. Of a chunk's variants all but the worthiest are
-    /// surplus (FUSION.md).
-    func forEachWorth(_ body: (CheckpointEntry, Double) -> Void) async {
+    /// All committed entries, or those of one namespace, with what each is worth. Of a chunk's
+    /// variants all but the worthiest are surplus (FUSION.md).
+    func forEachWorth(of owner: Namespace? = nil, _ body: (WeighedEntry) -> Void) async {
         var variants: [CheckpointEntry] = []
-        await forEachEntry { entry in
+        await forEachEntry(of: owner) { entry in
             if let first = variants.first,
                 first.key != entry.key || first.namespace != entry.namespace
             {
@@ -117,7 +138,7 @@ extension StoreCore {
         weigh(variants, body)
     }
 
-    private func weigh(_ variants: [CheckpointEntry], _ body: (CheckpointEntry, Double) -> Void) {
+    private func weigh(_ variants: [CheckpointEntry], _ body: (WeighedEntry) -> Void) {
         guard let first = variants.first, let namespace = namespace(first.namespace) else { return }
         let worths = variants.map { namespace.worth(of: $0, isSurplus: false) }
         let best = worths.indices.max { worths[$0] < worths[$1] }
@@ -125,7 +146,22 @@ extension StoreCore {
             let worth =
                 place == best
                 ? worths[place] : namespace.worth(of: variant, isSurplus: true)
-            body(variant, worth)
+            body(WeighedEntry(entry: variant, worth: worth, namespace: namespace))
         }
+    }
+
+    /// The ranks of all entries, or of one namespace's, from a sample.
+    func ranks(of owner: Namespace? = nil) async -> Ranks {
+        let entryCount = owner?.entryCount ?? allNamespaces.reduce(0) { $0 + $1.entryCount }
+        let step = entryCount / Worths.sampleCountMax + 1
+        var samples: [String: [Double]] = [:]
+        var number = 0
+        await forEachWorth(of: owner) { weighed in
+            if number.isMultiple(of: step) {
+                samples[weighed.namespace.policy.name, default: []].append(weighed.worth)
+            }
+            number += 1
+        }
+        return Ranks(samples)
     }
 }

@@ -8,19 +8,32 @@ import Retention
 struct NamespacePolicies: Sendable {
     let standard: any RetentionPolicy
     private let byName: [String: any RetentionPolicy]
+    private let admissions: [String: any AdmissionPolicy]
+    private let standardAdmission: any AdmissionPolicy
 
     /// *Throws:* for a name that is no policy's.
     init(_ options: StoreOptions) throws(UnknownPolicy) {
         standard = try RetentionPolicies.named(options.retentionPolicy)
         var made = [options.retentionPolicy: standard]
         var byName: [String: any RetentionPolicy] = [:]
+        var admissions: [String: any AdmissionPolicy] = [:]
+        var madeAdmissions: [String: any AdmissionPolicy] = [:]
         for (namespace, options) in options.namespaces.sorted(by: { $0.key < $1.key }) {
+            let admission = options.admissionPolicy
+            if madeAdmissions[admission] == nil {
+                madeAdmissions[admission] = try AdmissionPolicies.named(admission)
+            }
+            admissions[namespace] = madeAdmissions[admission]
             guard let name = options.retentionPolicy else { continue }
             if made[name] == nil { made[name] = try RetentionPolicies.named(name) }
             byName[namespace] = made[name]
         }
         self.byName = byName
+        self.admissions = admissions
+        standardAdmission = try AdmissionPolicies.named(AdmissionPolicies.defaultName)
     }
+
+    func admission(_ name: String) -> any AdmissionPolicy { admissions[name] ?? standardAdmission }
 
     /// The policy of the namespace of that name.
     subscript(name: String) -> any RetentionPolicy { byName[name] ?? standard }

@@ -1,0 +1,92 @@
+// What a caller hands in has the shape that the namespace's model says, or is refused before a byte
+// of it is taken.
+
+import BlockIO
+import ChunkFormat
+import KVModel
+import Primitives
+
+extension ChunkWriter {
+    func paddedBytes(layer: Int) -> Int {
+        guard namespace.binding.layers.indices.contains(layer) else { return 0 }
+        return aligned(
+            namespace.binding.rowBytes(layer: layer) * tokens.count,
+            to: Int(namespace.core.log.superblock.alignmentUnit))
+    }
+
+    var core: StoreCore { namespace.core }
+
+    /// After a failed write nothing of this put can become true.
+    func requireSound() throws(StoreError) {
+        if isCancelled { throw .cancelled }
+        if let error = writes.error { throw .log(.disk(error)) }
+    }
+
+    func requireAlignment(_ buffer: borrowing AlignedBuffer) throws(StoreError) {
+        let unit = UInt(core.log.superblock.alignmentUnit)
+        guard buffer.slice.address.isMultiple(of: unit) else {
+            throw .shape(
+                what: "address of a buffer", expected: "a multiple of \(unit)",
+                found: "\(buffer.slice.address)")
+        }
+    }
+
+    func requireShape(
+        layer: Int, keyBytes: Int, valueBytes: Int, expected: Int? = nil
+    ) throws(StoreError) {
+        guard layer == nextLayer, layer < namespace.binding.layerCount else {
+            throw .shape(what: "layer", expected: "\(nextLayer)", found: "\(layer)")
+        }
+        let expected = expected ?? namespace.binding.rowBytes(layer: layer) * tokens.count
+        guard keyBytes == expected else {
+            throw .shape(
+                what: "key plane of layer \(layer)", expected: "\(expected) bytes",
+                found: "\(keyBytes)")
+        }
+        guard valueBytes == expected else {
+            throw .shape(
+                what: "value plane of layer \(layer)", expected: "\(expected) bytes",
+                found: "\(valueBytes)")
+        }
+    }
+
+    func requireZeroPadding(_ buffer: borrowing AlignedBuffer, _ what: String)
+        throws(StoreError)
+    {
+        let used = namespace.binding.rowBytes(layer: nextLayer) * tokens.count
+        let isZero = unsafe buffer.withBytes { bytes in
+            unsafe bytes[used...].allSatisfy { $0 == 0 }
+        }
+        guard isZero else {
+            throw .shape(what: what, expected: "zeros behind \(used) bytes", found: "others")
+        }
+    }
+
+    /// Fits what the caller gives into the metadata part that was reserved.
+    func encodeMetadata(_ recompute: RecomputeMetadata?) throws(StoreError) -> [UInt8] {
+        var recompute = recompute ?? RecomputeMetadata()
+        if recompute.prefix.isEmpty {
+            recompute.prefix = context.prefix.map { PrefixShare(key: $0, tokenCount: 0) }
+        }
+        guard recompute.prefix.map(\.key) == context.prefix else {
+            throw .shape(
+                what: "prefix of the recompute metadata",
+                expected: "\(context.prefix.count) keys, as the put was begun with",
+                found: "\(recompute.prefix.count) others")
+        }
+        for share in recompute.prefix {
+            guard (0...Int(UInt32.max)).contains(share.tokenCount) else {
+                throw .shape(
+                    what: "tokens of a prefix chunk", expected: "a count",
+                    found: "\(share.tokenCount)")
+            }
+        }
+        for (what, count) in [
+            ("token scores", recompute.tokenScores.count),
+            ("deviation profile", recompute.deviationProfile.count),
+        ] where count != 0 && count != tokens.count {
+            throw .shape(what: what, expected: "one a token, \(tokens.count)", found: "\(count)")
+        }
+        return ChunkMetadata(tokens: tokens, recompute: recompute).encode()
+    }
+}

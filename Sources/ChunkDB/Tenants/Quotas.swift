@@ -1,0 +1,128 @@
+// Whether a put may begin: what its namespace may have, and what may be pinned in the whole store.
+// A namespace over its limit makes room among its own chunks; nobody else's are touched for it.
+
+import ChunkFormat
+import Primitives
+import Retention
+import SegmentLog
+
+extension Namespace {
+    /// Its own numbers. *Complexity:* O(1).
+    public var statistics: NamespaceStatistics { usage.statistics }
+
+    /// Makes room within the namespace's limits for a put, and counts it from now on.
+    func admit(byteCount: UInt64, pinned: Bool) async throws(StoreError) -> PutTicket {
+        try require(.variantSize, byteCount, options.variantSizeMax?.bytes)
+        var attemptCount = 0
+        while true {
+            let statistics = usage.statistics
+            try require(
+                .inFlight, statistics.inFlightBytes + byteCount, options.inFlightMax?.bytes)
+            let bytes = statistics.storedBytes + statistics.inFlightBytes + byteCount
+            let entryCount = statistics.entryCount + statistics.inFlightCount + 1
+            let excess = Excess(
+                bytes: bytes.saturatingSubtract(options.limit?.bytes ?? .max),
+                entryCount: options.entryCountMax.map { max(entryCount - $0, 0) } ?? 0)
+            if excess == .none { break }
+            // Those that overtake us again and again leave nothing to us.
+            attemptCount += 1
+            let hasGained = attemptCount < Self.attemptCountMax && core.options.evicts
+            guard hasGained, try await evict(excess) else {
+                try require(.bytes, bytes, options.limit?.bytes)
+                try require(.entries, UInt64(entryCount), options.entryCountMax.map(UInt64.init))
+                break
+            }
+        }
+        if pinned {
+            let stored = core.allNamespaces.reduce(UInt64(0)) { $0 &+ $1.statistics.pinnedBytes }
+            let bound = core.pinnedBytesMax
+            if let needed = core.pins.take(byteCount, stored: stored, bound: bound) {
+                throw .quotaExceeded(
+                    QuotaFacts(namespace: name, quota: .pinned, allowed: bound, needed: needed))
+            }
+        }
+        return PutTicket(usage, core.pins, byteCount: byteCount, isPinned: pinned)
+    }
+
+    private static var attemptCountMax: Int { 16 }
+
+    private func require(_ quota: Quota, _ needed: UInt64, _ allowed: UInt64?) throws(StoreError) {
+        guard let allowed, needed > allowed else { return }
+        throw .quotaExceeded(
+            QuotaFacts(namespace: name, quota: quota, allowed: allowed, needed: needed))
+    }
+
+    /// What others may take of it.
+    var bytesOverShare: UInt64 {
+        usage.statistics.storedBytes.saturatingSubtract(options.guaranteedShare.bytes)
+    }
+    /// Whether nothing is.
+    var isWithinShare: Bool { options.guaranteedShare.bytes > 0 && bytesOverShare == 0 }
+}
+
+/// What a namespace has too much of.
+struct Excess: Equatable {
+    var bytes: UInt64
+    var entryCount: Int
+    static let none = Self(bytes: 0, entryCount: 0)
+}
+
+extension UInt64 {
+    fileprivate func saturatingSubtract(_ other: UInt64) -> UInt64 {
+        self > other ? self - other : 0
+    }
+}
+
+extension StoreCore {
+    /// What can be kept from cleaning, or it finds nothing to free: three quarters of what puts may
+    /// fill beside the segments that it keeps free.
+    var keptBytesMax: UInt64 {
+        let (capacity, segment) = (log.superblock.capacityBytes, log.superblock.segmentBytes)
+        let ahead: UInt64 = capacity < 4 * segment ? 0 : capacity < 12 * segment ? 2 : 3
+        return (capacity - ahead * segment) / 4 * 3
+    }
+
+    private var guaranteedBytes: UInt64 {
+        options.namespaces.values.reduce(0) { $0 &+ $1.guaranteedShare.bytes }
+    }
+
+    /// What may be pinned.
+    var pinnedBytesMax: UInt64 {
+        let rest = keptBytesMax - min(keptBytesMax, guaranteedBytes)
+        return min(options.pinnedCapacity?.bytes ?? rest, rest)
+    }
+
+    /// *Throws:* `.shape` for quotas that contradict each other or the capacity.
+    func requireSoundQuotas() throws(StoreError) {
+        var sum: UInt64 = 0
+        for (name, options) in options.namespaces.sorted(by: { $0.key < $1.key }) {
+            let share = options.guaranteedShare.bytes
+            if let limit = options.limit?.bytes, limit < share {
+                throw .shape(
+                    what: "guaranteed share of namespace \(name)",
+                    expected: "at most its limit, \(limit) bytes", found: "\(share)")
+            }
+            for (what, count) in [
+                ("entries", options.entryCountMax), ("variants a chunk", options.variantsPerChunk),
+            ] {
+                guard let count, count < 1 else { continue }
+                throw .shape(
+                    what: "\(what) of namespace \(name)", expected: "at least 1", found: "\(count)")
+            }
+            if let timeToLive = options.timeToLive, timeToLive <= .zero {
+                throw .shape(
+                    what: "time to live of namespace \(name)", expected: "more than 0",
+                    found: "\(timeToLive)")
+            }
+            let (total, isOver) = sum.addingReportingOverflow(share)
+            sum = isOver ? .max : total
+        }
+        let (kept, isOver) = sum.addingReportingOverflow(options.pinnedCapacity?.bytes ?? 0)
+        guard !isOver, kept <= keptBytesMax else {
+            throw .shape(
+                what: "guaranteed shares and pinned capacity together",
+                expected: "at most \(keptBytesMax) bytes, which leaves room to clean",
+                found: isOver ? "more than 2^64" : "\(kept)")
+        }
+    }
+}
