@@ -122,6 +122,7 @@ public struct ModelConfiguration: Hashable, Sendable {
             try require(
                 original > 0 && original <= 1 << 24,
                 "rope_scaling.original_max_position_embeddings", "\(original) is out of range")
+        case .yarn: try require(false, "rope_scaling", "yarn is not executed yet")
         }
     }
 }

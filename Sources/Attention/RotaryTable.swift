@@ -31,8 +31,30 @@ struct RotaryFrequencies: Sendable {
                 if turns > Double(high) { return plain }
                 let share = (turns - Double(low)) / Double(high - low)
                 return (1 - share) * plain / Double(factor) + share * plain
+            case .yarn(let yarn):
+                let share = yarn.keptShare(
+                    pair: pair, base: Double(rotary.base), dimension: rotary.dimension)
+                return (1 - share) * plain / Double(yarn.factor) + share * plain
             }
         }
+    }
+}
+
+extension YarnScaling {
+    /// How much of a pair's plain angle is kept: 1 for pairs that turn often, 0 for those that turn
+    /// rarely. As in the reference code (`yarn_find_correction_range`, `yarn_linear_ramp_mask`).
+    func keptShare(pair: Int, base: Double, dimension: Int) -> Double {
+        func pairTurning(_ turns: Float) -> Double {
+            Double(dimension) * log(Double(originalPositionCount) / (Double(turns) * 2 * .pi))
+                / (2 * log(base))
+        }
+        var low = pairTurning(betaFast)
+        var high = pairTurning(betaSlow)
+        if roundsRamp { (low, high) = (low.rounded(.down), high.rounded(.up)) }
+        low = max(low, 0)
+        high = min(high, Double(dimension - 1))
+        if low == high { high += 0.001 }
+        return 1 - min(max((Double(pair) - low) / (high - low), 0), 1)
     }
 }
 
