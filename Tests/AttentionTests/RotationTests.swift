@@ -19,6 +19,10 @@ struct RotationTests {
             scaling: .llama3(
                 factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4,
                 originalPositionCount: 64)),
+        RotaryEmbedding(
+            base: 10_000, dimension: 6, pairing: .interleaved,
+            scaling: .yarn(
+                YarnScaling(factor: 8, attentionFactor: 1.2, originalPositionCount: 64))),
     ]
 
     @Test("realign(p → q) of fresh keys at p are fresh keys at q", arguments: schemes)
