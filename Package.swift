@@ -26,6 +26,7 @@ let package = Package(
     products: [
         .library(name: "ChunkDB", targets: ["ChunkDB"]),
         .library(name: "Feed", targets: ["Feed"]),
+        .library(name: "Fusion", targets: ["Fusion"]),
         .library(name: "BSkiplist", targets: ["BSkiplist"]),
         .library(name: "Retention", targets: ["Retention"]),
         .executable(name: "chunkdb", targets: ["chunkdb"]),
@@ -71,6 +72,7 @@ let package = Package(
             name: "Feed", dependencies: ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
             swiftSettings: houseRules),
         .target(name: "Attention", dependencies: ["KVModel", "Primitives"], swiftSettings: houseRules),
+        .target(name: "Fusion", dependencies: ["KVModel", "Primitives"], swiftSettings: houseRules),
         .target(
             name: "AttentionFeed", dependencies: ["Feed", "Attention", "ChunkDB"],
             swiftSettings: houseRules),
@@ -157,6 +159,9 @@ let package = Package(
         .testTarget(
             name: "FeedTests",
             dependencies: ["Feed", "ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .testTarget(
+            name: "FusionTests", dependencies: ["Fusion", "KVModel", "Primitives"],
             swiftSettings: testRules),
         .testTarget(name: "HouseTests", exclude: ["unsafe-ledger.txt"], swiftSettings: testRules),
         .testTarget(name: "PlantTests", exclude: ["plants.txt"], swiftSettings: testRules),

@@ -131,7 +131,7 @@ public struct BlendedPrefill: ~Copyable {
             return RotaryTable(model.frequencies, positions: places)
         case .afterRotation:
             return place == base
-                ? nil : RotaryTable(model.frequencies, positions: [place - base])
+                ? nil : RotaryTable(model.frequencies, shifts: [place - base])
         }
     }
 

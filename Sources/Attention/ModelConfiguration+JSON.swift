@@ -8,6 +8,13 @@ import KVModel
 #else
     import Foundation
 #endif
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 extension ModelConfiguration {
     /// Reads the text of a `config.json`. *Throws:* the first field that is missing or wrong.
@@ -96,13 +103,9 @@ extension ModelConfiguration {
         switch rope?.rope_type ?? rope?.type ?? (rope?.factor == nil ? "default" : "unnamed") {
         case "default": scaling = .none
         case "linear": scaling = .linear(factor: Float(try need(rope?.factor, "factor")))
+        case "yarn": scaling = .yarn(try yarn(fields, rope, refuse))
         case "llama3":
-            let original = try need(
-                rope?.original_max_position_embeddings, "original_max_position_embeddings")
-            guard let original = UInt32(exactly: original) else {
-                throw refuse(
-                    "rope_scaling.original_max_position_embeddings", "\(original) is no count")
-            }
+            let original = try positions(rope?.original_max_position_embeddings, refuse)
             scaling = .llama3(
                 factor: Float(try need(rope?.factor, "factor")),
                 lowFrequencyFactor: Float(try need(rope?.low_freq_factor, "low_freq_factor")),
@@ -118,6 +121,51 @@ extension ModelConfiguration {
     }
 }
 
+extension ModelConfiguration {
+    private static func positions(
+        _ value: Number?, _ refuse: (String, String) -> CheckpointError
+    ) throws(CheckpointError) -> UInt32 {
+        let field = "rope_scaling.original_max_position_embeddings"
+        guard let value else { throw refuse(field, "missing") }
+        guard let count = UInt32(exactly: value.value) else {
+            throw refuse(field, "\(value.value) is no count")
+        }
+        return count
+    }
+
+    /// Defaults are those of `_compute_yarn_parameters` in Hugging Face's transformers.
+    private static func yarn(
+        _ fields: Fields, _ rope: Fields.Rope?, _ refuse: (String, String) -> CheckpointError
+    ) throws(CheckpointError) -> YarnScaling {
+        guard let factor = rope?.factor?.value else {
+            throw refuse("rope_scaling.factor", "missing")
+        }
+        func stretch(_ scale: Double) -> Double {
+            factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1
+        }
+        var attention = stretch(1)
+        if let scale = rope?.mscale?.value, let all = rope?.mscale_all_dim?.value, scale != 0,
+            all != 0
+        {
+            attention = stretch(scale) / stretch(all)
+        }
+        let original: UInt32
+        if rope?.original_max_position_embeddings == nil {
+            guard let count = UInt32(exactly: fields.max_position_embeddings?.value ?? 0) else {
+                throw refuse("max_position_embeddings", "is no count")
+            }
+            original = count
+        } else {
+            original = try positions(rope?.original_max_position_embeddings, refuse)
+        }
+        return YarnScaling(
+            factor: Float(factor), betaFast: Float(rope?.beta_fast?.value ?? 32),
+            betaSlow: Float(rope?.beta_slow?.value ?? 1),
+            attentionFactor: Float(rope?.attention_factor?.value ?? attention),
+            originalPositionCount: original, roundsRamp: rope?.truncate ?? true)
+    }
+}
+
 /// The fields as they stand in the file; names are Hugging Face's.
 private struct Fields: Decodable {
     struct Rope: Decodable {
@@ -129,6 +177,12 @@ private struct Fields: Decodable {
         var low_freq_factor: Number?
         var high_freq_factor: Number?
         var original_max_position_embeddings: Number?
+        var beta_fast: Number?
+        var beta_slow: Number?
+        var attention_factor: Number?
+        var mscale: Number?
+        var mscale_all_dim: Number?
+        var truncate: Bool?
     }
     struct Anything: Decodable {}
 

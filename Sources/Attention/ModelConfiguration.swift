@@ -122,6 +122,21 @@ public struct ModelConfiguration: Hashable, Sendable {
             try require(
                 original > 0 && original <= 1 << 24,
                 "rope_scaling.original_max_position_embeddings", "\(original) is out of range")
+        case .yarn(let yarn):
+            try require(
+                yarn.factor.isFinite && yarn.factor >= 1, "rope_scaling.factor",
+                "\(yarn.factor) is not above 1")
+            try require(
+                yarn.betaFast.isFinite && yarn.betaSlow > 0 && yarn.betaFast > yarn.betaSlow,
+                "rope_scaling.beta_fast",
+                "\(yarn.betaFast) is not above beta_slow, \(yarn.betaSlow)")
+            try require(
+                yarn.attentionFactor.isFinite && yarn.attentionFactor > 0,
+                "rope_scaling.attention_factor", "\(yarn.attentionFactor) is not positive")
+            try require(
+                (1...1 << 24).contains(yarn.originalPositionCount),
+                "rope_scaling.original_max_position_embeddings",
+                "\(yarn.originalPositionCount) is out of range")
         }
     }
 }

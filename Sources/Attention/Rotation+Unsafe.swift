@@ -47,7 +47,7 @@ public func realign(
     precondition(keys.count.isMultiple(of: geometry.rowElementCount), "keys must be whole rows")
     precondition(rotary.dimension <= geometry.headDimension, "rotary dimension exceeds the head")
     if oldBase == newBase { return }
-    let table = RotaryTable(RotaryFrequencies(rotary), positions: [newBase - oldBase])
+    let table = RotaryTable(RotaryFrequencies(rotary), shifts: [newBase - oldBase])
     let rowCount = keys.count / geometry.rowElementCount
     // SAFETY: rows lie one after the other in `keys`.
     unsafe keys.withUnsafeMutableBufferPointer { buffer in

@@ -90,6 +90,7 @@ extension Annotator {
             for name in ["tokenScores", "deviationProfile"] {
                 $0.items(name, itemBytes: 2, &cursor) { $1.half($2, &$0) }
             }
+            $0.sections(&cursor)
             $0.end(&cursor)
             $0.check(offset: base) { () throws(FormatError) in
                 _ = try ChunkMetadata(decoding: bytes)
@@ -121,6 +122,20 @@ extension Annotator {
         cursor.position += rest
         group(
             "… \(count - shown) more \(name)", offset: offset, byteCount: UInt64(rest))
+    }
+
+    /// The open sections of a metadata part.
+    private mutating func sections(_ cursor: inout StreamCursor) {
+        let count = cursor.number("sectionsCount", 4, &self)
+        for index in 0..<min(count, UInt64(MetadataSections.countMax)) where !cursor.isBroken {
+            let name = "sections[\(index)]"
+            cursor.number(name + ".kind", 2, &self) {
+                MetadataSectionKind(rawValue: UInt16(truncatingIfNeeded: $0)).map { "\($0)" }
+                    ?? "unknown"
+            }
+            let byteCount = cursor.number(name + ".byteCount", 4, &self)
+            if byteCount > 0 { cursor.bytes(name + ".bytes", Int(byteCount), &self) }
+        }
     }
 
     private mutating func end(_ cursor: inout StreamCursor) {
@@ -163,15 +178,16 @@ extension Annotator {
         cursor.float("rotaryBase", &self)
         cursor.number("rotaryDimension", 4, &self)
         let scaling = cursor.number("scaling", 1, &self) {
-            ["none", "linear", "llama3"].indices.contains(Int($0))
-                ? ["none", "linear", "llama3"][Int($0)] : "unknown"
+            [0: "none", 1: "linear", 2: "llama3", 3: "yarn"][$0] ?? "unknown"
         }
-        if scaling == 1 || scaling == 2 { cursor.float("factor", &self) }
-        if scaling == 2 {
-            cursor.float("lowFrequencyFactor", &self)
-            cursor.float("highFrequencyFactor", &self)
-            cursor.number("originalPositionCount", 4, &self)
-        }
+        if (1...3).contains(scaling) { cursor.float("factor", &self) }
+        let factors = [
+            2: ["lowFrequencyFactor", "highFrequencyFactor"],
+            3: ["betaFast", "betaSlow", "attentionFactor"],
+        ][scaling]
+        for name in factors ?? [] { cursor.float(name, &self) }
+        if factors != nil { cursor.number("originalPositionCount", 4, &self) }
+        if scaling == 3 { cursor.number("roundsRamp", 1, &self) }
         cursor.number("tensorParallelRank", 2, &self)
         cursor.number("tensorParallelSize", 2, &self)
         cursor.number("checkLayer", 2, &self) { $0 == 0 ? "none" : "layer \($0 - 1)" }

@@ -10,19 +10,29 @@ public struct ChunkMetadata: Hashable, Sendable {
 
     public var tokens: [UInt32]
     public var recompute: RecomputeMetadata
+    public var detail: VariantDetail
 
-    public init(tokens: [UInt32], recompute: RecomputeMetadata) {
+    public init(
+        tokens: [UInt32], recompute: RecomputeMetadata, detail: VariantDetail = VariantDetail()
+    ) {
         self.tokens = tokens
         self.recompute = recompute
+        self.detail = detail
     }
 
     private static let revision: UInt16 = 1
 
-    /// Bytes that `encode` gives for these counts; what a streamed put reserves.
+    /// Bytes that `encode` gives at most for these counts; what a streamed put reserves. Detail
+    /// takes room only where it is counted: `positionCount` is 0 or the tokens, `layerCount` 0 or
+    /// the layers whose sums are kept.
     public static func byteCount(
-        tokenCount: Int, prefixCount: Int, scoreCount: Int, deviationCount: Int
+        tokenCount: Int, prefixCount: Int, scoreCount: Int, deviationCount: Int,
+        positionCount: Int = 0, layerCount: Int = 0
     ) -> Int {
-        36 + tokenCount * 4 + prefixCount * 40 + (scoreCount + deviationCount) * 2
+        let detail =
+            3 * MetadataSections.headBytes + positionCount * 4 + layerCount * (1 + prefixCount) * 2
+        return 40 + tokenCount * 4 + prefixCount * 40 + (scoreCount + deviationCount) * 2
+            + MetadataSections.reservedBytes + (positionCount + layerCount == 0 ? 0 : detail)
     }
 
     public func encode() -> [UInt8] {
@@ -45,6 +55,7 @@ public struct ChunkMetadata: Hashable, Sendable {
             writer.put(UInt32(scores.count))
             for score in scores { writer.put(score.bitPattern) }
         }
+        MetadataSections(recompute, detail).write(to: &writer)
         return writer.bytes
     }
 
@@ -83,6 +94,8 @@ public struct ChunkMetadata: Hashable, Sendable {
         }
         let scores = try Self.halves(&reader, "tokenScores")
         let deviations = try Self.halves(&reader, "deviationProfile")
+        let sections = try MetadataSections(
+            &reader, tokenCount: tokenCount, prefixCount: prefixCount)
         try reader.finish()
         self.init(
             tokens: tokens,
@@ -91,7 +104,9 @@ public struct ChunkMetadata: Hashable, Sendable {
                 contextImpact: flags == 1
                     ? ContextImpact(interMean: inter, intraMean: intra) : nil,
                 tokenScores: scores, deviationProfile: deviations,
-                creationMilliseconds: creation))
+                creationMilliseconds: creation, deviceClass: sections.deviceClass,
+                parent: sections.parent),
+            detail: sections.detail)
     }
 
     private static func halves(_ reader: inout ByteStreamReader, _ field: String)

@@ -62,6 +62,13 @@ extension NamespaceOperation {
             writer.put(UInt8(2))
             for value in [factor, low, high] { writer.put(value) }
             writer.put(original)
+        case .yarn(let yarn):
+            writer.put(UInt8(3))
+            for value in [yarn.factor, yarn.betaFast, yarn.betaSlow, yarn.attentionFactor] {
+                writer.put(value)
+            }
+            writer.put(yarn.originalPositionCount)
+            writer.put(UInt8(yarn.roundsRamp ? 1 : 0))
         }
         writer.put(UInt16(binding.tensorParallelRank))
         writer.put(UInt16(binding.tensorParallelSize))
@@ -217,10 +224,26 @@ extension NamespaceOperation {
             return .llama3(
                 factor: factor, lowFrequencyFactor: low, highFrequencyFactor: high,
                 originalPositionCount: try reader.integer("originalPositionCount"))
+        case 3: return .yarn(try yarn(&reader))
         default:
             throw FormatError(
                 .corrupt, structure: "namespaceOperation", field: "scaling", clause: "NSP-3",
-                expected: "0, 1 or 2", found: "\(code)")
+                expected: "0 to 3", found: "\(code)")
         }
+    }
+
+    private static func yarn(_ reader: inout ByteStreamReader) throws(FormatError) -> YarnScaling {
+        let factor = try reader.float("factor")
+        let betaFast = try reader.float("betaFast")
+        let betaSlow = try reader.float("betaSlow")
+        let attentionFactor = try reader.float("attentionFactor")
+        let original: UInt32 = try reader.integer("originalPositionCount")
+        let rounds: UInt8 = try reader.integer("roundsRamp")
+        try reader.require(
+            rounds <= 1, "roundsRamp", clause: "NSP-3", expected: "0 or 1", found: "\(rounds)")
+        return YarnScaling(
+            factor: factor, betaFast: betaFast, betaSlow: betaSlow,
+            attentionFactor: attentionFactor, originalPositionCount: original,
+            roundsRamp: rounds == 1)
     }
 }

@@ -121,10 +121,17 @@ public struct ModelBinding: Hashable, Sendable {
             case .none: []
             case .linear(let factor): [factor]
             case .llama3(let factor, let low, let high, _): [factor, low, high]
+            case .yarn(let yarn):
+                [yarn.factor, yarn.betaFast, yarn.betaSlow, yarn.attentionFactor]
             }
         try require(
             factors.allSatisfy { $0.isFinite && $0 > 0 }, "rotary.scaling",
             "factors must be finite and positive")
+        if case .yarn(let yarn) = rotary.scaling {
+            try require(
+                yarn.betaFast > yarn.betaSlow && yarn.originalPositionCount > 0, "rotary.scaling",
+                "betaFast must exceed betaSlow, over at least one position")
+        }
         try require(
             calibration.map { layers.indices.contains($0.checkLayer) } ?? true,
             "calibration.checkLayer", "must be a layer of the model")
@@ -160,6 +167,13 @@ public struct ModelBinding: Hashable, Sendable {
             hasher.append(number: UInt64(low.bitPattern))
             hasher.append(number: UInt64(high.bitPattern))
             hasher.append(number: UInt64(original))
+        case .yarn(let yarn):
+            hasher.append(number: 3)
+            for factor in [yarn.factor, yarn.betaFast, yarn.betaSlow, yarn.attentionFactor] {
+                hasher.append(number: UInt64(factor.bitPattern))
+            }
+            hasher.append(number: UInt64(yarn.originalPositionCount))
+            hasher.append(number: yarn.roundsRamp ? 1 : 0)
         }
         hasher.append(number: UInt64(keyForm.rawValue))
         hasher.append(number: UInt64(tensorParallelRank))

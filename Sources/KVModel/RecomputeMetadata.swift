@@ -27,18 +27,38 @@ public struct RecomputeMetadata: Hashable, Sendable {
     public var deviationProfile: [Float16]
     /// What the prefill that made this cost.
     public var creationMilliseconds: Float
+    /// What it was computed on; costs are only comparable within one class.
+    public var deviceClass: DeviceClass?
+    /// The variant of the same chunk that this one was repaired from.
+    public var parent: VariantID?
 
     public init(
         prefix: [PrefixShare] = [], contextImpact: ContextImpact? = nil,
         tokenScores: [Float16] = [], deviationProfile: [Float16] = [],
-        creationMilliseconds: Float = 0
+        creationMilliseconds: Float = 0, deviceClass: DeviceClass? = nil,
+        parent: VariantID? = nil
     ) {
         self.prefix = prefix
         self.contextImpact = contextImpact
         self.tokenScores = tokenScores
         self.deviationProfile = deviationProfile
         self.creationMilliseconds = creationMilliseconds
+        self.deviceClass = deviceClass
+        self.parent = parent
     }
+}
+
+/// A caller's name for machines on which a prefill costs the same, such as `h200` or `epyc-2`.
+public struct DeviceClass: Hashable, Sendable, CustomStringConvertible {
+    public static let byteCountMax = 32
+    public let name: String
+
+    /// `nil` unless the name has 1 to 32 bytes of UTF-8.
+    public init?(_ name: String) {
+        guard (1...Self.byteCountMax).contains(name.utf8.count) else { return nil }
+        self.name = name
+    }
+    public var description: String { name }
 }
 
 /// How strongly a variant was shaped by its prefix (Cache-Craft, arXiv 2502.15734).

@@ -9,7 +9,8 @@ public enum RotaryPairing: UInt8, Sendable, CaseIterable {
     case interleaved = 2
 }
 
-/// How the base angles are stretched. Only kinds whose angles do not depend on the total length.
+/// How the base angles are stretched. Only kinds whose angles do not depend on the total length; a
+/// model of dynamic NTK is bound with the base that its pinned length gives, and `none`.
 public enum RotaryScaling: Hashable, Sendable {
     case none
     /// Positions divided by `factor`.
@@ -18,6 +19,37 @@ public enum RotaryScaling: Hashable, Sendable {
     case llama3(
         factor: Float, lowFrequencyFactor: Float, highFrequencyFactor: Float,
         originalPositionCount: UInt32)
+    case yarn(YarnScaling)
+}
+
+/// YaRN (arXiv 2309.00071): pairs that turn often keep their angle, pairs that turn rarely are
+/// divided by `factor`, a ramp between, and queries and keys are both multiplied by
+/// `attentionFactor` where they are rotated. A rotated key therefore carries the factor, and
+/// turning it on to another position does not multiply it again.
+public struct YarnScaling: Hashable, Sendable {
+    public var factor: Float
+    /// Turns over the original positions above which a pair keeps its angle.
+    public var betaFast: Float
+    /// Turns below which a pair's angle is divided.
+    public var betaSlow: Float
+    /// What queries and keys are multiplied by, already worked out from a model's `mscale`.
+    public var attentionFactor: Float
+    public var originalPositionCount: UInt32
+    /// Whether the ramp begins and ends at whole pairs. Published models differ: most do, gpt-oss
+    /// does not.
+    public var roundsRamp: Bool
+
+    public init(
+        factor: Float, betaFast: Float = 32, betaSlow: Float = 1, attentionFactor: Float,
+        originalPositionCount: UInt32, roundsRamp: Bool = true
+    ) {
+        self.factor = factor
+        self.betaFast = betaFast
+        self.betaSlow = betaSlow
+        self.attentionFactor = attentionFactor
+        self.originalPositionCount = originalPositionCount
+        self.roundsRamp = roundsRamp
+    }
 }
 
 /// The rotary position scheme of a model.

@@ -8,13 +8,15 @@ import Testing
 
 @Suite("Configuration")
 struct ConfigurationTests {
-    static var good: [String: Any] { [
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
-        "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 4,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 156,
-        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 512,
-        "tie_word_embeddings": true, "bos_token_id": NSNull(), "torch_dtype": "float32",
-    ] }
+    static var good: [String: Any] {
+        [
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+            "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 4,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 156,
+            "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 512,
+            "tie_word_embeddings": true, "bos_token_id": NSNull(), "torch_dtype": "float32",
+        ]
+    }
 
     private func read(_ changes: [String: Any?]) throws -> ModelConfiguration {
         var object = Self.good
@@ -66,6 +68,29 @@ struct ConfigurationTests {
                 == .llama3(
                     factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4,
                     originalPositionCount: 8_192))
+        let yarn = try read([
+            "max_position_embeddings": 4_096,
+            "rope_scaling": [
+                "rope_type": "yarn", "factor": 10.0, "mscale": 2.0,
+                "mscale_all_dim": 0.5,
+            ],
+        ])
+        // (0.1 · 2 · ln 10 + 1) / (0.1 · 0.5 · ln 10 + 1)
+        let scaling = YarnScaling(
+            factor: 10, attentionFactor: 1.309_728_905_9, originalPositionCount: 4_096)
+        #expect(yarn.rotary.scaling == .yarn(scaling))
+        let gpt = try read([
+            "rope_scaling": [
+                "type": "yarn", "factor": 32, "beta_fast": 16, "beta_slow": 2, "truncate": false,
+                "attention_factor": 1.5, "original_max_position_embeddings": 512,
+            ]
+        ])
+        #expect(
+            gpt.rotary.scaling
+                == .yarn(
+                    YarnScaling(
+                        factor: 32, betaFast: 16, betaSlow: 2, attentionFactor: 1.5,
+                        originalPositionCount: 512, roundsRamp: false)))
         let odd = try read([
             "partial_rotary_factor": 0.25, "rope_interleave": true, "sliding_window": 64,
         ])
@@ -116,7 +141,7 @@ struct ConfigurationTests {
         refuses("attention_bias", ["attention_bias": true])
         refuses("mlp_bias", ["mlp_bias": true])
         refuses("quantization_config", ["quantization_config": ["bits": 4]])
-        for kind in ["dynamic", "yarn", "longrope", ""] {
+        for kind in ["dynamic", "longrope", ""] {
             refuses("rope_scaling", ["rope_scaling": ["rope_type": kind, "factor": 2.0]])
         }
         refuses("rope_scaling", ["rope_scaling": ["factor": 2.0]])
@@ -124,6 +149,17 @@ struct ConfigurationTests {
         refuses("rope_scaling.factor", ["rope_scaling": ["type": "linear"]])
         refuses("rope_scaling.factor", ["rope_scaling": ["type": "linear", "factor": 0]])
         refuses("rope_scaling.factor", ["rope_scaling": ["type": "linear", "factor": "x"]])
+        func yarn(_ changes: [String: Any]) -> [String: Any] {
+            ["rope_scaling": ["rope_type": "yarn", "factor": 4.0].merging(changes) { $1 }]
+        }
+        refuses("rope_scaling.factor", yarn(["factor": 0.5]))
+        refuses("rope_scaling.factor", ["rope_scaling": ["rope_type": "yarn"]])
+        refuses("rope_scaling.beta_fast", yarn(["beta_fast": 1.0]))
+        refuses("rope_scaling.beta_fast", yarn(["beta_slow": 0.0]))
+        refuses("rope_scaling.attention_factor", yarn(["attention_factor": -1.0]))
+        refuses(
+            "rope_scaling.original_max_position_embeddings",
+            yarn(["original_max_position_embeddings": 1.5]))
         func llama3(_ changes: [String: Any]) -> [String: Any] {
             let scaling: [String: Any] = [
                 "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,

@@ -19,6 +19,10 @@ struct RotationTests {
             scaling: .llama3(
                 factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4,
                 originalPositionCount: 64)),
+        RotaryEmbedding(
+            base: 10_000, dimension: 6, pairing: .interleaved,
+            scaling: .yarn(
+                YarnScaling(factor: 8, attentionFactor: 1.2, originalPositionCount: 64))),
     ]
 
     @Test("realign(p → q) of fresh keys at p are fresh keys at q", arguments: schemes)
@@ -67,6 +71,49 @@ struct RotationTests {
         realign(&keys, geometry: geometry, rotary: rotary, from: 0, to: 1)
         #expect(keys[4..<6] == before[4..<6] && keys[10...] == before[10...])
         #expect(zip(keys[0..<4], before[0..<4]).allSatisfy { $0 != $1 })
+    }
+
+    /// Base 100 over 8 components and 2π · 1,000 positions: pair i turns 1,000 / 100^(i/4) times. A
+    /// hundred turns are pair 2, ten are pair 4.
+    @Test("YaRN's ramp, by hand")
+    func yarn() {
+        func kept(_ betaFast: Float, _ betaSlow: Float, rounds: Bool) -> [Double] {
+            let yarn = YarnScaling(
+                factor: 4, betaFast: betaFast, betaSlow: betaSlow, attentionFactor: 1,
+                originalPositionCount: 6_283, roundsRamp: rounds)
+            return (0..<4).map { yarn.keptShare(pair: $0, base: 100, dimension: 8) }
+        }
+        func near(_ found: [Double], _ expected: [Double]) -> Bool {
+            zip(found, expected).allSatisfy { ($0 - $1).magnitude < 1e-3 }
+        }
+        #expect(near(kept(100, 10, rounds: false), [1, 1, 1, 0.5]))
+        // The ramp from 1.398 to 3.398; whole pairs: from 1 to 4.
+        #expect(near(kept(200, 20, rounds: false), [1, 1, 1 - 0.602 / 2, 1 - 1.602 / 2]))
+        #expect(near(kept(200, 20, rounds: true), [1, 1, 2.0 / 3, 1.0 / 3]))
+        let radians = RotaryFrequencies(
+            RotaryEmbedding(
+                base: 100, dimension: 8,
+                scaling: .yarn(
+                    YarnScaling(
+                        factor: 4, betaFast: 100, betaSlow: 10, attentionFactor: 2,
+                        originalPositionCount: 6_283, roundsRamp: false)))
+        ).radians
+        let plain = RotaryFrequencies(RotaryEmbedding(base: 100, dimension: 8)).radians
+        #expect(near(radians, [plain[0], plain[1], plain[2], plain[3] * (0.5 + 0.5 / 4)]))
+    }
+
+    @Test("NSP-12 a key under YaRN is turned on without being multiplied again")
+    func yarnRealign() {
+        let rotary = RotaryEmbedding(
+            base: 100, dimension: 4,
+            scaling: .yarn(
+                YarnScaling(factor: 4, attentionFactor: 3, originalPositionCount: 100)))
+        var keys: [Float] = [3, 1, 4, 1]
+        realign(
+            &keys, geometry: LayerGeometry(kvHeadCount: 1, headDimension: 4), rotary: rotary,
+            from: 5, to: 90)
+        #expect(keys != [3, 1, 4, 1])
+        #expect((keys.reduce(0) { $0 + $1 * $1 } - 27).magnitude < 1e-4)
     }
 
     @Test("frequencies, by hand")

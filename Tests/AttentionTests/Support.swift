@@ -47,7 +47,9 @@ struct Fixture: Decodable {
     var generated: [UInt32]
     var decodeLogits: [[Float]]
 
-    static let names = ["tied", "untied", "interleaved", "partial", "llama3"]
+    static let names = [
+        "tied", "untied", "interleaved", "partial", "llama3", "yarn", "yarn-smooth",
+    ]
     static let folder = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "Fixtures")
 

@@ -27,6 +27,25 @@ import Testing
         #expect(other.digest == binding.digest)
     }
 
+    @Test("IDY-2 every number of YaRN belongs to the binding")
+    func yarnDigest() {
+        let yarn = YarnScaling(factor: 4, attentionFactor: 1.5, originalPositionCount: 4_096)
+        func digest(_ change: (inout YarnScaling) -> Void) -> String {
+            var (binding, yarn) = (binding, yarn)
+            change(&yarn)
+            binding.rotary.scaling = .yarn(yarn)
+            return hexadecimal(binding.digest)
+        }
+        let expected = "52976e7408557f2cc1c14b9359d2e81aeb1f42beca104ad5ccfd3d0d4056ab2e"
+        #expect(digest { _ in } == expected)
+        let others = [
+            digest { $0.factor = 5 }, digest { $0.betaFast = 5 }, digest { $0.betaSlow = 5 },
+            digest { $0.attentionFactor = 5 }, digest { $0.originalPositionCount = 5 },
+            digest { $0.roundsRamp = false },
+        ]
+        #expect(Set(others + [expected]).count == 7)
+    }
+
     @Test("IDY-3 chunk keys, standalone and chained")
     func chunkKeys() {
         let first = ChunkKey(tokens: [101, 7, 70_000], binding: binding)

@@ -36,7 +36,7 @@ import Testing
         #expect(clause { $0[7] = 1 } == "NSP-2", "a name of 257 bytes")
         for index in [44, 45, 46] { #expect(clause { $0[index] = 9 } == "NSP-3") }
         #expect(clause { $0[47] = 1 } == "NSP-3")
-        #expect(clause { $0[56] = 3 } == "NSP-3")
+        #expect(clause { $0[56] = 4 } == "NSP-3")
         #expect(clause { $0[52] = 7 } == "NSP-4", "an odd rotary dimension")
         #expect(clause { $0[52] = 10 } == "NSP-4", "a rotary dimension above the head's")
         #expect(clause { $0[59] = 0 } == "NSP-4", "no shards")
@@ -46,7 +46,43 @@ import Testing
         #expect(clause { $0[66] = 0 } == "NSP-9", "an empty run")
         #expect(clause { $0[67] = 0xFF } == "NSP-9", "too many layers")
         #expect(clause { $0[65] = 0xFF } == "FMT-4", "runs that are not there")
-        #expect(clause { $0[64] = 0; $0.removeLast(14) } == "NSP-4", "no layers")
+        #expect(
+            clause {
+                $0[64] = 0
+                $0.removeLast(14)
+            } == "NSP-4", "no layers")
+    }
+
+    // scaling 56, factor 57, betaFast 61, betaSlow 65, attentionFactor 69, positions 73,
+    // roundsRamp 77.
+    @Test("NSP-3 NSP-4 YaRN: each wrong value is refused with its clause")
+    func yarn() throws {
+        var binding = Self.binding
+        binding.rotary.scaling = .yarn(
+            YarnScaling(factor: 4, attentionFactor: 1.5, originalPositionCount: 4_096))
+        let bytes = NamespaceOperation.create(
+            NamespaceDescription(id: NamespaceID(1), name: "n", binding: binding)
+        ).encode()
+        func clause(_ change: (inout [UInt8]) -> Void) -> String? {
+            self.clause {
+                $0 = bytes
+                change(&$0)
+            }
+        }
+        #expect(bytes.count == 80 + 21)
+        #expect(clause { _ in } == nil)
+        #expect(clause { $0[77] = 0 } == nil)
+        #expect(clause { $0[77] = 2 } == "NSP-3")
+        for index in [60, 64, 68, 72] {
+            #expect(clause { $0[index] |= 0x80 } == "NSP-4", "a negative factor")
+            #expect(
+                clause {
+                    $0[index] = 0x7F
+                    $0[index - 1] = 0xC0
+                } == "NSP-4", "no number")
+        }
+        #expect(clause { $0[67...68] = $0[63...64] } == "NSP-4", "betaSlow is betaFast")
+        #expect(clause { $0[74] = 0 } == "NSP-4", "no original positions")
     }
 
     @Test("NSP-8 an unknown deviation tensor means no calibration")

@@ -113,6 +113,10 @@ enum Samples {
             .llama3(
                 factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4,
                 originalPositionCount: 8_192),
+            .yarn(
+                YarnScaling(
+                    factor: 16, attentionFactor: 1.5, originalPositionCount: 4_096,
+                    roundsRamp: Bool.random(using: &generator))),
         ]
         return ModelBinding(
             name: "model-é", weightsDigest: bytes(32, &generator), layers: layers,
@@ -139,16 +143,38 @@ enum Samples {
     static func metadata(_ generator: inout SeededGenerator) -> ChunkMetadata {
         let count = Int.random(in: 0...200, using: &generator)
         let hasScores = Bool.random(using: &generator)
+        let prefixCount = Int.random(in: 0...5, using: &generator)
         return ChunkMetadata(
             tokens: (0..<count).map { _ in UInt32.random(in: 0...(.max), using: &generator) },
             recompute: RecomputeMetadata(
-                prefix: (0..<Int.random(in: 0...5, using: &generator)).map { _ in
+                prefix: (0..<prefixCount).map { _ in
                     PrefixShare(key: key(&generator), tokenCount: 3, interMean: 0.5)
                 },
                 contextImpact: Bool.random(using: &generator)
                     ? nil : ContextImpact(interMean: 1.5, intraMean: 0.25),
                 tokenScores: hasScores ? (0..<count).map { Float16($0) } : [],
                 deviationProfile: hasScores ? (0..<count).map { Float16($0) / 2 } : [],
-                creationMilliseconds: 3))
+                creationMilliseconds: 3,
+                deviceClass: Bool.random(using: &generator) ? nil : DeviceClass("h200"),
+                parent: Bool.random(using: &generator) ? nil : VariantID(generator.next())),
+            detail: detail(tokenCount: count, prefixCount: prefixCount, &generator))
+    }
+
+    static func detail(
+        tokenCount: Int, prefixCount: Int, _ generator: inout SeededGenerator
+    ) -> VariantDetail {
+        var detail = VariantDetail()
+        let layerCount = Int.random(in: 0...4, using: &generator)
+        if Bool.random(using: &generator) {
+            detail.positions = (0..<tokenCount).map { UInt32($0 * 3) }
+        }
+        detail.layerIntra = (0..<layerCount).map { Float16($0) }
+        detail.layerInter = (0..<layerCount * prefixCount).map { Float16($0) }
+        if Bool.random(using: &generator) {
+            detail.others = [6, 65_535].map {
+                MetadataSection(kind: $0, bytes: bytes(Int($0 % 7), &generator))
+            }
+        }
+        return detail
     }
 }

@@ -158,6 +158,12 @@ extension FuzzTarget {
         stream("metadata") { bytes throws(FormatError) in
             try ChunkMetadata(decoding: bytes).encode()
         },
+        stream("metadata-sections") { bytes throws(FormatError) in
+            try ChunkMetadata(decoding: bytes).encode()
+        },
+        stream("namespace-yarn") { bytes throws(FormatError) in
+            try NamespaceOperation(decoding: bytes).encode()
+        },
         stream("namespace-operation") { bytes throws(FormatError) in
             try NamespaceOperation(decoding: bytes).encode()
         },

@@ -124,7 +124,16 @@ enum GoldenStore {
             prefix: [PrefixShare(key: keyA, tokenCount: 3, interMean: 0.25)],
             contextImpact: ContextImpact(interMean: 0.5, intraMean: 2),
             tokenScores: [0.5, 1, 0.25, 0], deviationProfile: [2, 0.125, 0, 1],
-            creationMilliseconds: 8))
+            creationMilliseconds: 8, deviceClass: DeviceClass("golden")))
+    /// What `metadataB` would be with all detail, repaired from the standalone form.
+    static let metadataWithDetail = {
+        var metadata = metadataB
+        metadata.recompute.parent = .standalone
+        metadata.detail = VariantDetail(
+            positions: [3, 4, 6, 9], layerIntra: [0.75, 0.5], layerInter: [0.25, 0.5],
+            others: [MetadataSection(kind: 900, bytes: [1, 2, 3])])
+        return metadata
+    }()
     static let chunkB1 = payload(
         keyB, contextB.variantID, sequence: 6, at: 53_248, layers: 1..<2, tokenCount: 4, base: 9,
         basePosition: 3, recordIndex: 1, recordCount: 2, siblings: [], metadata: [])
@@ -154,9 +163,10 @@ enum GoldenStore {
             headerBytes: prefix.headerBytes, recordBytes: prefix.recordBytes, seal: region.seal)
     }
 
-    static func commit(_ number: UInt64, sequence: UInt64, at offset: UInt64, next: UInt64,
-        later: UInt64, _ members: [CommitMember]) -> CommitRecord
-    {
+    static func commit(
+        _ number: UInt64, sequence: UInt64, at offset: UInt64, next: UInt64,
+        later: UInt64, _ members: [CommitMember]
+    ) -> CommitRecord {
         CommitRecord(
             prefix: RecordPrefix(
                 kind: .commit, headerBytes: unit, recordBytes: UInt64(unit),
@@ -166,16 +176,20 @@ enum GoldenStore {
     }
 
     static let commits = [
-        commit(1, sequence: 2, at: 4_096, next: 12_288, later: 36_864,
+        commit(
+            1, sequence: 2, at: 4_096, next: 12_288, later: 36_864,
             [member(namespaceRecord.encode(key: recordKey), namespaceRecord.prefix)]),
-        commit(2, sequence: 4, at: 12_288, next: 36_864, later: 65_536,
+        commit(
+            2, sequence: 4, at: 12_288, next: 36_864, later: 65_536,
             [member(chunkA.region, chunkA.record.prefix)]),
-        commit(3, sequence: 7, at: 36_864, next: 65_536, later: 73_728,
+        commit(
+            3, sequence: 7, at: 36_864, next: 65_536, later: 73_728,
             [
                 member(chunkB0.region, chunkB0.record.prefix),
                 member(chunkB1.region, chunkB1.record.prefix),
             ]),
-        commit(4, sequence: 9, at: 65_536, next: 73_728, later: 77_824,
+        commit(
+            4, sequence: 9, at: 65_536, next: 73_728, later: 77_824,
             [member(tombstoneRecord.encode(key: recordKey), tombstoneRecord.prefix)]),
     ]
 

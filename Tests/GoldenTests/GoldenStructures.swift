@@ -73,6 +73,15 @@ struct GoldenStructure: Sendable {
 
     private static let streams = [
         Self(name: "metadata", bytes: GoldenStore.metadataB.encode()) { $0.metadata($1) },
+        Self(name: "metadata-sections", bytes: GoldenStore.metadataWithDetail.encode()) {
+            $0.metadata($1)
+        },
+        Self(
+            name: "namespace-yarn",
+            bytes: NamespaceOperation.create(
+                NamespaceDescription(id: NamespaceID(3), name: "y", binding: yarn)
+            ).encode()
+        ) { $0.namespaceOperation($1) },
         Self(name: "namespace-operation", bytes: GoldenStore.create.encode()) {
             $0.namespaceOperation($1)
         },
@@ -83,6 +92,16 @@ struct GoldenStructure: Sendable {
             ).encode()
         ) { $0.namespaceOperation($1) },
     ]
+
+    private static let yarn = ModelBinding(
+        name: "", weightsDigest: [UInt8](repeating: 9, count: 32),
+        layers: [LayerGeometry(kvHeadCount: 2, headDimension: 64)], elementType: .bfloat16,
+        rotary: RotaryEmbedding(
+            base: 150_000, dimension: 64,
+            scaling: .yarn(
+                YarnScaling(
+                    factor: 32, attentionFactor: 1.25, originalPositionCount: 4_096,
+                    roundsRamp: false))))
 
     /// Five layers in three runs, one of them with a window.
     private static let irregular = ModelBinding(

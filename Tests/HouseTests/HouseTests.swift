@@ -52,6 +52,7 @@ struct HouseTests {
         ],
         "Retention": ["ChunkFormat", "Primitives"],
         "Attention": ["KVModel", "Primitives"],
+        "Fusion": ["Primitives", "KVModel"],
         "Feed": ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
         "AttentionFeed": ["Feed", "Attention", "ChunkDB"],
     ]

@@ -25,7 +25,7 @@ MEANING = {  # what the tables of the spec say of a number
     "elementType": {1: "f32", 2: "f16", 3: "bf16", 4: "i8", 5: "f8e4m3"},
     "keyForm": {1: "beforeRotation", 2: "afterRotation"},
     "pairing": {1: "halves", 2: "interleaved"},
-    "scaling": {0: "none", 1: "linear", 2: "llama3"},
+    "scaling": {0: "none", 1: "linear", 2: "llama3", 3: "yarn"},
     "deviationTensor": {0: "none", 1: "realignedKeys", 2: "values"},
     "retention": {0: "evictable", 1: "pinned"},
     "hashDomain": {1: "standalone", 2: "prefixChained", 3: "callerMade"},
@@ -48,6 +48,14 @@ SPECIAL = {
     ("recordPrefix", "flags"): {1: "required"},
     ("commitMember", "flags"): {1: "abandoned", 2: "batched", 4: "named again"},
     ("metadata", "flags"): {1: "context impact"},
+    ("metadata", "kind"): {
+        1: "parent",
+        2: "deviceClass",
+        3: "positions",
+        4: "layerIntra",
+        5: "layerInter",
+        900: "unknown",
+    },
     ("checkpointEntry", "flags"): {
         1: "pinned",
         2: "several records",

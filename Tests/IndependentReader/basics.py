@@ -237,10 +237,11 @@ def binding_digest(op):  # IDY-2; op is a decoded creation
         number(op["pairing"]),
         number(op["scaling"]),
     ]
-    if op["scaling"] >= 1:
-        f.append(number(op["factorBits"]))
-    if op["scaling"] == 2:
-        f += [number(op["lowBits"]), number(op["highBits"]), number(op["originalPositionCount"])]
+    f += [number(bits) for bits in op["scalingBits"]]
+    if op["scaling"] >= 2:
+        f.append(number(op["originalPositionCount"]))
+    if op["scaling"] == 3:
+        f.append(number(op["roundsRamp"]))
     f += [number(op["keyForm"]), number(op["tensorParallelRank"]), number(op["tensorParallelSize"])]
     return hashlib.sha256(b"".join(f)).digest()
 

@@ -63,7 +63,7 @@ def structure(name, data, sb, seg, trace):
         return checkpoint_rows(data, 1, 1, trace, labels=False)
     if name == "heat":
         return heat(data, sb, trace)
-    if name == "metadata":
+    if name in ("metadata", "metadata-sections"):
         return metadata(data, trace)
     if name.startswith("namespace-"):
         return namespace_operation(data, trace)

@@ -62,13 +62,29 @@ def namespace_operation(data, trace=None, base=0):
     )
     op["rotaryDimension"] = s.u(4, "rotaryDimension")
     op["scaling"] = s.u(1, "scaling")
-    need(op["scaling"] <= 2, name, "scaling", "NSP-3", "0 to 2", op["scaling"])
-    if op["scaling"]:
-        f32("factor", "factorBits")
-    if op["scaling"] == 2:
-        f32("lowFrequencyFactor", "lowBits")
-        f32("highFrequencyFactor", "highBits")
+    need(op["scaling"] <= 3, name, "scaling", "NSP-3", "0 to 3", op["scaling"])
+    factors = {
+        0: [],
+        1: ["factor"],
+        2: ["factor", "lowFrequencyFactor", "highFrequencyFactor"],
+        3: ["factor", "betaFast", "betaSlow", "attentionFactor"],
+    }[op["scaling"]]
+    op["scalingBits"] = []
+    for field in factors:
+        f32(field, "bits")
+        op["scalingBits"].append(op["bits"])
+    op["originalPositionCount"] = op["roundsRamp"] = 0
+    if op["scaling"] >= 2:
         op["originalPositionCount"] = s.u(4, "originalPositionCount")
+    if op["scaling"] == 3:
+        op["roundsRamp"] = s.u(1, "roundsRamp")
+        need(op["roundsRamp"] <= 1, name, "roundsRamp", "NSP-3", "0 or 1", op["roundsRamp"])
+    for field in factors:
+        fits = math.isfinite(op[field]) and op[field] > 0
+        need(fits, name, field, "NSP-4", "finite and positive", op[field])
+    if op["scaling"] == 3:
+        fits = op["betaFast"] > op["betaSlow"] and op["originalPositionCount"] > 0
+        need(fits, name, "betaFast", "NSP-4", "above betaSlow, over a position", op["betaFast"])
     rank, size = s.u(2, "tensorParallelRank"), s.u(2, "tensorParallelSize")
     op["tensorParallelRank"], op["tensorParallelSize"] = rank, size
     need(rank < size, name, "tensorParallelRank", "NSP-4", f"below {size}", rank)

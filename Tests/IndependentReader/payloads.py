@@ -1,5 +1,7 @@
 """Payload records, their extents and their metadata part (05-payload.md)."""
 
+import struct
+
 from basics import FormatError, Stream, binding_digest, decode, digest_agrees, need, padded, standing
 from records import kind_is, open_record, pad, place
 from structures import WIDTH
@@ -28,8 +30,41 @@ def metadata(data, trace=None, base=0):
     ]
     for field in ("tokenScores", "deviationProfile"):
         f[field] = [s.f16(f"{field}[{i}]") for i in range(s.count(field + "Count", 1 << 24, 2))]
+    f["sections"] = sections(s, len(f["tokens"]), len(f["prefix"]))
     s.end()
     return f
+
+
+def sections(s, tokens, prefix):
+    """{kind: bytes}; MET-5 to MET-8."""
+    name, out, last = "metadata", {}, -1
+    for i in range(s.count("sectionsCount", 64, 6)):
+        kind = s.u(2, f"sections[{i}].kind")
+        need(kind > last, name, "sections.kind", "MET-5", f"more than {last}", kind)
+        last = kind
+        body = s.raw(s.u(4, f"sections[{i}].byteCount"), f"sections[{i}].bytes")
+        size = len(body)
+        if kind == 1:
+            right = size == 8
+        elif kind == 2:
+            try:
+                body.decode("utf-8")
+                right = 1 <= size <= 32
+            except UnicodeDecodeError:
+                right = False
+        elif kind == 3:
+            right = tokens > 0 and size == 4 * tokens
+        elif kind in (4, 5):
+            row = 2 * (prefix if kind == 5 else 1)
+            right = row > 0 and size % row == 0 and 1 <= size // row <= 1024
+        else:
+            right = True
+        need(right, name, "sections.bytes", "MET-7", f"the bytes of kind {kind}", size)
+        if kind == 3:
+            at = struct.unpack("<%dI" % tokens, body)
+            need(all(a < b for a, b in zip(at, at[1:])), name, "positions", "MET-8", "rising", at)
+        out[kind] = body
+    return out
 
 
 def payload(region, seg, offset, trace=None, check_metadata=True):

@@ -117,6 +117,9 @@ struct LengthTests {
             golden: "metadata", layout: "stream", field: "tokensCount", maximum: 1 << 24, base: 20,
             width: 4),
         Length(
+            golden: "metadata", layout: "stream", field: "sectionsCount", maximum: 64, base: 0x6C,
+            width: 4),
+        Length(
             golden: "namespace-operation", layout: "stream", field: "nameBytes", maximum: 255,
             base: 6, width: 2),
     ]

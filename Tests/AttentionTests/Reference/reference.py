@@ -36,6 +36,14 @@ VARIANTS = {
                    rope_scaling=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0,
                                      high_freq_factor=4.0,
                                      original_max_position_embeddings=64)),
+    # Two dialects of YaRN: whole pairs, and a ramp that begins and ends between them (gpt-oss).
+    "yarn": dict(num_hidden_layers=2, rope_theta=100.0,
+                 rope_scaling=dict(rope_type="yarn", factor=4.0, beta_fast=8.0, beta_slow=1.0,
+                                   original_max_position_embeddings=128)),
+    "yarn-smooth": dict(num_hidden_layers=2, rope_interleave=True, partial_rotary_factor=0.75,
+                        rope_scaling=dict(rope_type="yarn", factor=16.0, truncate=False,
+                                          attention_factor=0.8,
+                                          original_max_position_embeddings=64)),
 }
 
 
@@ -125,10 +133,30 @@ def frequencies(cfg):
                           / (scaling["high_freq_factor"] - scaling["low_freq_factor"]))
                 stretched.append((1 - smooth) * f / scaling["factor"] + smooth * f)
         inverse = stretched
+    if kind == "yarn":
+        # As in the paper's section 3.2, with the defaults of Hugging Face's reader: by turns over
+        # the original positions, linear in the pair's number.
+        def pair_of(turns):
+            length = scaling["original_max_position_embeddings"] / (turns * 2 * math.pi)
+            return dim * math.log(length) / (2 * math.log(cfg["rope_theta"]))
+        low, high = pair_of(scaling.get("beta_fast", 32.0)), pair_of(scaling.get("beta_slow", 1.0))
+        if scaling.get("truncate", True):
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, dim - 1)
+        for i, f in enumerate(inverse):
+            divided = min(max((i - low) / (high - low), 0.0), 1.0)
+            inverse[i] = f / scaling["factor"] * divided + f * (1 - divided)
     return np.array(inverse)
 
 
-def rotate(cfg, x, positions):
+def attention_factor(cfg):
+    scaling = cfg.get("rope_scaling") or {}
+    if scaling.get("rope_type") != "yarn":
+        return 1.0
+    return scaling.get("attention_factor", 0.1 * math.log(scaling["factor"]) + 1)
+
+
+def rotate(cfg, x, positions, factor=1.0):
     """x: [token, head, dim]; rotates pair i of every head by position · frequency i."""
     f = frequencies(cfg)
     pairs = len(f)
@@ -138,7 +166,7 @@ def rotate(cfg, x, positions):
     else:
         first, second = slice(0, pairs), slice(pairs, 2 * pairs)
     # Complex multiplication by e^(i·angle).
-    z = (x[..., first] + 1j * x[..., second]) * np.exp(1j * angle)
+    z = (x[..., first] + 1j * x[..., second]) * np.exp(1j * angle) * factor
     out = x.copy()
     out[..., first], out[..., second] = z.real, z.imag
     return out
@@ -162,7 +190,7 @@ class Decoder:
         shape = (len(x), cfg["num_key_value_heads"], cfg["head_dim"])
         k = (n @ self.layer(index, "self_attn.k_proj").T).reshape(shape)
         v = (n @ self.layer(index, "self_attn.v_proj").T).reshape(shape)
-        return rotate(cfg, k, positions), v
+        return rotate(cfg, k, positions, attention_factor(cfg)), v
 
     def block(self, index, x, positions, keys, values, key_places):
         """Attention of rows x (at `positions`) to keys (at `key_places`), then the MLP."""
@@ -170,7 +198,7 @@ class Decoder:
         heads, kv, dim = cfg["num_attention_heads"], cfg["num_key_value_heads"], cfg["head_dim"]
         n = rms(x, self.layer(index, "input_layernorm"), cfg["rms_norm_eps"])
         q = (n @ self.layer(index, "self_attn.q_proj").T).reshape(len(x), heads, dim)
-        q = rotate(cfg, q, positions)
+        q = rotate(cfg, q, positions, attention_factor(cfg))
         back = np.asarray(positions)[:, None] - np.asarray(key_places)[None, :]
         visible = back >= 0
         if cfg.get("sliding_window"):
