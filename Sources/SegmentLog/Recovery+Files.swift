@@ -261,6 +261,9 @@ extension Recovery {
             }
             checkpointedSegment = rows.map(\.segment).max()
             for segment in rows {
+                // A row of a segment that was lost must not pass for one of the next (RCV-17).
+                start.nextSegment = max(start.nextSegment, segment.segment.raw &+ 1)
+                start.nextUse = max(start.nextUse, segment.useSequence + 1)
                 if freedUses.hasEnded(segment.segment, checkpointedUse: segment.useSequence) {
                     continue
                 }
