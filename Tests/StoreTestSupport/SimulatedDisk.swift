@@ -138,14 +138,16 @@ public final class SimulatedDisk: Disk {
         precondition(handle.isWritable || !isWrite, "\(handle.name) is open for reading only")
         let range = request.offset..<request.offset + UInt64(request.slice.byteCount)
         if isWrite {
+            // Reads of another process are its own affair: an inspector waits for nobody.
             let isBusy = state.transfers.values.contains {
                 $0.file == handle.file && $0.range.overlaps(range)
+                    && ($0.isWrite || $0.opener == handle.opener)
             }
             precondition(
                 !isBusy, "write of \(handle.name) \(range) over a request in flight (N-9)")
         }
         state.transfers[number] = SimulatedMedium.Transfer(
-            file: handle.file, range: range, isWrite: isWrite)
+            opener: handle.opener, file: handle.file, range: range, isWrite: isWrite)
     }
 
     private func finish(_ request: IORequest, _ flight: Flight) {

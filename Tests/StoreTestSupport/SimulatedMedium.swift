@@ -62,6 +62,7 @@ struct SimulatedMedium: Sendable {
         var whenIdle: (@Sendable () -> Void)?
     }
     struct Transfer: Sendable {
+        let opener: Int
         let file: Int
         let range: Range<UInt64>
         let isWrite: Bool
