@@ -212,6 +212,35 @@ struct ForgedLogTests {
         }
     }
 
+    @Test(
+        "PAY-11 a record has the digest of its namespace's binding, and with another it is damage",
+        arguments: [true, false])
+    func otherBinding(isChanged: Bool) throws {
+        let machine = try Self.store(seed: 5, [1..<3])
+        let bytes = try StoreBytes(machine.disk)
+        let use = try #require(bytes.uses.first)
+        let key = use.header.recordKey(secret: bytes.superblock.secret)
+        var commit = use.commits[1]
+        let member = try #require(commit.members.first)
+        let start = Int(member.location.offset)
+        let region = machine.disk.bytes(of: use.file, start..<start + Int(member.headerBytes))
+        let (prefix, _) = try RecordPrefix.open(
+            region, at: member.location, unit: 4_096, key: key)
+        var record = try PayloadRecord(decoding: region, prefix: prefix, unit: 4_096)
+        #expect(record.bindingDigest == smallBinding(layers: 2).digest)
+        // Of the same shape in every number: only the digest tells.
+        var other = smallBinding(layers: 2)
+        other.weightsDigest[0] ^= 1
+        if isChanged { record.bindingDigest = other.digest }
+        let sealed = record.encode(key: key)
+        machine.disk.setBytes(sealed.bytes, of: use.file, at: start)
+        commit.members[0].seal = sealed.seal
+        Self.write(commit, in: use, bytes)
+        let opened = try Self.open(machine)
+        #expect(opened.intact == (isChanged ? [2] : [1, 2]))
+        #expect(opened.damaged == (isChanged ? [1] : []))
+    }
+
     /// The commit that a writer would put into a slot behind the newest one.
     private static func following(
         _ last: CommitRecord, in slot: UInt64, _ members: [CommitMember]
