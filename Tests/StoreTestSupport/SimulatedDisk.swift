@@ -200,11 +200,21 @@ public final class SimulatedDisk: Disk {
             }
         }
         switch (request.operation, errorNumber) {
-        case (.read, nil): return .success(read(request, state.files[file]!))
+        case (.read, nil):
+            let end = request.offset + UInt64(request.slice.byteCount)
+            if state.isBad(file, request.offset..<end) {
+                state.faultHitCount += 1
+                return .failure(error(EIO, request, flight))
+            }
+            return .success(read(request, state.files[file]!))
         case (.read, _):
             if flight.fault == .short { return .success(read(request, state.files[file]!) / 2) }
             if flight.fault == .zero { return .success(0) }
         case (.write, nil):
+            let start = Int(request.offset) / BlockMap.blockBytes
+            let count = request.slice.byteCount / BlockMap.blockBytes
+            // A device gives a bad block that is written another place.
+            state.badBlocks[file]?.subtract(start..<start + count)
             state.files[file]!.complete(flight.number)
             return .success(request.slice.byteCount)
         case (.write, _):
