@@ -83,6 +83,21 @@ public struct KVPlanes: Sendable, Equatable {
         }
     }
 
+    /// Takes the rotation off every layer's keys, whose row *i* stands at `base` + *i*: the form
+    /// that a binding of keys before rotation stores.
+    public mutating func unrotate(from base: Int, rotary: RotaryEmbedding) {
+        for layer in layers.indices {
+            let row = geometry[layer].rowElementCount
+            for token in 0..<tokenCount {
+                let range = token * row..<(token + 1) * row
+                var keys = Array(layers[layer].keys[range])
+                Attention.realign(
+                    &keys, geometry: geometry[layer], rotary: rotary, from: base + token, to: 0)
+                layers[layer].keys.replaceSubrange(range, with: keys)
+            }
+        }
+    }
+
     /// Rows `rows` of every plane.
     public func rows(_ rows: Range<Int>) -> Self {
         var result = Self(geometry: geometry, tokenCount: rows.count)

@@ -1,4 +1,5 @@
-// Documents in: a chunk is prefilled alone and its planes are stored as they were computed.
+// Documents in: a chunk is prefilled alone and its planes are stored, in the form that the binding
+// says.
 
 import Attention
 import ChunkDB
@@ -33,7 +34,10 @@ extension Namespace {
         if contains(key) != nil { return IngestedChunk(key: key, outcome: .alreadyPresent) }
         let layers: [(keys: [UInt8], values: [UInt8])]
         do throws(AttentionError) {
-            let planes = try model.prefill(tokens).cache.planes
+            var planes = try model.prefill(tokens).cache.planes
+            if binding.keyForm == .beforeRotation {
+                planes.unrotate(from: 0, rotary: binding.rotary)
+            }
             var encoded: [(keys: [UInt8], values: [UInt8])] = []
             for layer in binding.layers.indices {
                 encoded.append(

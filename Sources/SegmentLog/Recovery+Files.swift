@@ -166,7 +166,8 @@ extension Recovery {
         let bytes: [UInt8]
         do throws(DiskError) {
             byteCount = try await disk.byteCount(of: file)
-            bytes = try await disk.readBytes(file, at: 0, byteCount: Self.leftoverProofBytes)
+            // No more than the header: a bad block behind it costs what stands there, not the use.
+            bytes = try await disk.readBytes(file, at: 0, byteCount: Superblock.blockBytes)
         } catch {
             damage(name, 0, "RCV-6: the segment's header: \(error)")
             hiddenSegments.append(id)
@@ -201,11 +202,14 @@ extension Recovery {
                     FreeSegment(id: id, file: file, byteCount: byteCount, handle: nil))
                 return
             }
-            await disk.close(file)
             // A use writes its first commit slot, behind the header, before it acknowledges
             // anything; if nothing stands there or further on, the header was never flushed (L4,
             // RCV-6).
-            if bytes.dropFirst(Superblock.blockBytes).allSatisfy({ $0 == 0 }) {
+            let proof = try? await disk.readBytes(
+                file, at: UInt64(Superblock.blockBytes),
+                byteCount: Self.leftoverProofBytes - Superblock.blockBytes)
+            await disk.close(file)
+            if let proof, proof.allSatisfy({ $0 == 0 }) {
                 leftovers.append((name, byteCount))
             } else {
                 damage(name, 0, "\(error)")
@@ -213,7 +217,7 @@ extension Recovery {
         }
     }
 
-    /// How much of a segment is looked at before it is taken for a leftover.
+    /// How far a segment is looked at before it is taken for a leftover.
     private static let leftoverProofBytes = 65_536
 
     /// CKP-12.
@@ -261,6 +265,9 @@ extension Recovery {
             }
             checkpointedSegment = rows.map(\.segment).max()
             for segment in rows {
+                // A row of a segment that was lost must not pass for one of the next (RCV-17).
+                start.nextSegment = max(start.nextSegment, segment.segment.raw &+ 1)
+                start.nextUse = max(start.nextUse, segment.useSequence + 1)
                 if freedUses.hasEnded(segment.segment, checkpointedUse: segment.useSequence) {
                     continue
                 }

@@ -111,6 +111,52 @@ struct MetadataDamageTests {
         #expect(try #require(found.report.checkpointIgnored).contains("CKP-6"))
     }
 
+    @Test("REC-6 an entry that points at a commit or at a namespace's creation is damage")
+    func otherKinds() throws {
+        let bench = try DamageBench()
+        // The first slot of the first use, and the first record, which made the namespace.
+        let offsets: [UInt64] = [4_096, 3 * 4_096]
+        let entries = zip(DamageBench.owners, offsets).map { owner, offset in
+            CheckpointEntry(
+                namespace: NamespaceID(1),
+                key: ChunkKey(tokens: TestChunk(owner).tokens, binding: smallBinding(layers: 2)),
+                variant: .standalone,
+                location: RecordLocation(segment: SegmentID(0), offset: offset),
+                headerBytes: 4_096, variantDiskBytes: 8_192, tokenCount: 16, flags: 0,
+                ordinal: .max)
+        }.sorted { $0.key < $1.key }
+        try forge(bench, segments: [], entries: entries, commit: 1 << 40)
+        let found = try bench.examine()
+        #expect(found.damaged.keys.sorted() == [0, 1])
+        #expect(found.damaged.values.map(\.cause.clause) == ["REC-6", "REC-6"])
+        #expect(found.wrong.isEmpty)
+    }
+
+    @Test("DIR-4 a file with .new is never read, whatever it holds")
+    func drafts() throws {
+        let bench = try DamageBench()
+        let checkpoint = bench.disk.bytes(of: StoreFiles.checkpoint)
+        // What a process that was cut off may have left: a whole later state of every file.
+        var later = bench.machine
+        later.disk = bench.disk.crash(Survival(.all))
+        let db = try later.open()
+        try later.run { () async throws in
+            let space = try #require(db.namespace("acme"))
+            try await space.remove(TestChunk(3).key(in: space))
+            try await db.drop(space)
+            await db.close()
+        }
+        for name in StoreFiles.journals + [StoreFiles.heat] {
+            bench.disk.addFile(name + ".new", later.disk.bytes(of: name))
+        }
+        bench.disk.removeFile(StoreFiles.checkpoint)
+        bench.disk.addFile(StoreFiles.checkpointDraft, checkpoint)
+        let found = try bench.examine()
+        #expect(found.intact == all)
+        #expect(found.report.damages.isEmpty && found.report.unknownFiles.isEmpty)
+        #expect(found.report.checkpointIgnored == "there is none")
+    }
+
     @Test("D4 PAY-7 entries that point anywhere cost a damage report each, never wrong bytes")
     func hostileLocations() throws {
         let bench = try DamageBench()

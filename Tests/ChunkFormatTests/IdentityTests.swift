@@ -46,6 +46,26 @@ import Testing
         #expect(Set(others + [expected]).count == 7)
     }
 
+    @Test("PAY-11 the binding digest covers geometry, element type and key form")
+    func coverage() {
+        let changes: [(inout ModelBinding) -> Void] = [
+            { $0.layers[1].kvHeadCount = 4 }, { $0.layers[1].headDimension = 8 },
+            { $0.layers[1].windowTokenCount = 16 }, { $0.layers.removeLast() },
+            // The same numbers of a row, in another order.
+            { $0.layers[1] = LayerGeometry(kvHeadCount: 4, headDimension: 2) },
+            { $0.elementType = .bfloat16 }, { $0.keyForm = .beforeRotation },
+            { $0.rotary.base = 10_000 }, { $0.rotary.pairing = .interleaved },
+            { $0.weightsDigest[31] ^= 1 },
+            { ($0.tensorParallelRank, $0.tensorParallelSize) = (1, 2) },
+        ]
+        let digests = changes.map { change in
+            var other = binding
+            change(&other)
+            return other.digest
+        }
+        #expect(Set(digests + [binding.digest]).count == changes.count + 1)
+    }
+
     @Test("IDY-3 chunk keys, standalone and chained")
     func chunkKeys() {
         let first = ChunkKey(tokens: [101, 7, 70_000], binding: binding)

@@ -1,7 +1,11 @@
 // READ-EIO: each read of opening and reading everything fails once (CONTRACT F-C). An error may be
 // told; nothing may be decided on it that a later opening cannot take back (N-5, N-6).
 //
-// CHUNKDB_READ=n:shape plays one failing read again, as a failure prints it.
+// Or blocks of the medium can never be read, one by one and in clusters: each costs the chunks that
+// need it and no other, and once it can be read all is back.
+//
+// CHUNKDB_READ=n:shape plays one failing read again, CHUNKDB_BLOCK=file:block:count:shape one bad
+// place, as a failure prints it.
 
 import ChunkDB
 import EngineTestSupport
@@ -77,6 +81,47 @@ struct ReadErrorTests {
         #expect(openedCount > 0)
         // With a checkpoint of the very end, no commit behind it can be missed.
         #expect(missedCount > 0 || shape == 2)
+    }
+
+    @Test("N-3 N-6 F-D a block that can never be read costs what needs it", arguments: 0..<6)
+    func everyBlock(part: Int) throws {
+        let (shape, isCluster) = (part % 3, part >= 3)
+        let victim = Self.victims[shape]
+        let marks = Marks()
+        for name in victim.image().disk.fileNames {
+            let blockCount = victim.image().disk.fileByteCount(name) / 4_096
+            // Of the clusters some: they cost as much again.
+            for block in stride(from: 0, to: blockCount, by: isCluster ? 3 : 1) {
+                let count = isCluster ? 2 + block % 5 : 1
+                let what = "\(name):\(block):\(count):\(shape)"
+                if let only = Self.environment["CHUNKDB_BLOCK"], only != what { continue }
+                let machine = victim.image()
+                machine.disk.spoil(name, blocks: block..<block + count)
+                let range = block * 4_096..<(block + count) * 4_096
+                let needing = victim.items(needing: range, of: name)
+                do {
+                    let opened = try victim.read(machine, closes: true)
+                    let wrong = violations(opened, victim)
+                    #expect(wrong.isEmpty, "CHUNKDB_BLOCK=\(what): \(wrong)")
+                    for (item, answer) in opened.answers {
+                        if case .intact = answer { continue }
+                        marks.hit("told")
+                        #expect(
+                            needing.contains(item), "CHUNKDB_BLOCK=\(what): \(item) is \(answer)")
+                    }
+                    marks.hit("all there", if: opened.isAllThere)
+                } catch {
+                    Issue.record("CHUNKDB_BLOCK=\(what): refused: \(error)")
+                }
+                machine.disk.heal()
+                let again = try victim.read(machine.afterRestart())
+                #expect(
+                    again.isAllThere && again.report.damages.isEmpty,
+                    "CHUNKDB_BLOCK=\(what), healed: \(victim.judge(again)) \(again.report)")
+            }
+        }
+        guard Self.environment["CHUNKDB_BLOCK"] == nil else { return }
+        #expect(marks.missing(of: ["told", "all there"], atLeast: 20) == [], "\(marks.summary)")
     }
 
     /// A get that could not read says so; one that misses has a report of the opening.

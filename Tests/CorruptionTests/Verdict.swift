@@ -16,7 +16,8 @@ enum Sight: Hashable, Sendable {
 }
 
 enum Answer: Sendable {
-    case intact, wrong, missing, damaged, failed(StoreError)
+    case intact, wrong, missing, damaged
+    case failed(StoreError)
 }
 
 struct Opened: Sendable {
@@ -24,6 +25,11 @@ struct Opened: Sendable {
     var answers: [Item: Answer]
     /// Answers of items that must be gone: names of namespaces count too.
     var returned: [String]
+
+    /// What is not there, said or unsaid.
+    var lost: Set<Item> {
+        Set(answers.filter { if case .intact = $0.value { false } else { true } }.keys)
+    }
 
     var isAllThere: Bool {
         returned.isEmpty
@@ -133,17 +139,29 @@ extension Victim {
     }
 
     /// A report covers a record that it names, a file of which it says that the header or the chain
-    /// does not open, and every member of a commit that it calls missing.
+    /// does not open, and every member of the commits that it calls missing, and of no others.
     private func isExplained(_ item: Item, _ report: RecoveryReport) -> Bool {
         guard let record = record(of: item) else { return false }
         return report.damages.contains { damage in
-            if damage.reason.contains("REC-9") || damage.reason.contains("no description") {
-                return true
-            }
+            if let missing = damage.missingCommits { return missing.contains(record.commit) }
+            if damage.reason.contains("no description") { return true }
             guard damage.file == record.file else { return false }
             return damage.offset == 0 || damage.offset == record.location.offset
                 || damage.reason.contains("RCV-7")
         }
+    }
+}
+
+extension RecoveryReport.Damage {
+    /// What REC-9 says is gone: from the commit behind the next one that was found.
+    var missingCommits: ClosedRange<UInt64>? {
+        if let match = reason.firstMatch(of: /commits (\d+) to (\d+) were flushed/) {
+            return UInt64(match.1)!...UInt64(match.2)!
+        }
+        guard let match = reason.firstMatch(of: /commit (\d+) is missing/) else { return nil }
+        let last = UInt64(match.1)!
+        let before = reason.firstMatch(of: /; (\d+) is the next one before it/)
+        return (before.map { UInt64($0.1)! + 1 } ?? 0)...last
     }
 }
 

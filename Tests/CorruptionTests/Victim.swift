@@ -152,6 +152,27 @@ final class Victim: Sendable {
     func record(of item: Item) -> Found? { records.last { $0.item == item } }
 }
 
+extension Victim {
+    /// Items that cannot be served without these bytes: those of a record there, of the commit that
+    /// names it, of the header of either's segment, or of a commit behind two slots that are both
+    /// there (COM-13).
+    func items(needing range: Range<Int>, of file: String) -> Set<Item> {
+        func isHit(_ record: Found) -> Bool {
+            record.file == file
+                && (range.lowerBound < 4_096
+                    || range.overlaps(record.offset..<record.offset + record.recordBytes))
+        }
+        let chain = records.filter { $0.kind == .commit && $0.file == file }
+        let end = zip(chain, chain.dropFirst()).first { isHit($0) && isHit($1) }?.0.commit ?? .max
+        let lost = Set(chain.filter { isHit($0) || $0.commit >= end }.map(\.commit))
+        return Set(
+            truth.keys.filter { item in
+                guard let record = record(of: item) else { return false }
+                return isHit(record) || lost.contains(record.commit)
+            })
+    }
+}
+
 /// What a walk of the chains finds in a healthy store.
 private struct Survey {
     var records: [Found] = []

@@ -107,6 +107,19 @@ extension SimulatedDisk {
         withFile(name) { $0.flip(byte: byte, bit: bit) }
     }
 
+    /// Makes blocks of 4 KiB unreadable, until they are written again or `heal`.
+    public func spoil(_ name: String, blocks: Range<Int>) {
+        medium.state.withLock { state in
+            guard case .file(let file) = state.names[name] else {
+                preconditionFailure("the simulated disk has no file \(name)")
+            }
+            state.badBlocks[file, default: []].formUnion(blocks)
+        }
+    }
+
+    /// Every block can be read again.
+    public func heal() { medium.state.withLock { $0.badBlocks = [:] } }
+
     /// Makes the file this long, durably and behind everybody's back.
     public func setByteCount(_ byteCount: Int, of name: String) {
         withFile(name) { $0.overwriteByteCount(byteCount) }

@@ -138,14 +138,16 @@ public final class SimulatedDisk: Disk {
         precondition(handle.isWritable || !isWrite, "\(handle.name) is open for reading only")
         let range = request.offset..<request.offset + UInt64(request.slice.byteCount)
         if isWrite {
+            // Reads of another process are its own affair: an inspector waits for nobody.
             let isBusy = state.transfers.values.contains {
                 $0.file == handle.file && $0.range.overlaps(range)
+                    && ($0.isWrite || $0.opener == handle.opener)
             }
             precondition(
                 !isBusy, "write of \(handle.name) \(range) over a request in flight (N-9)")
         }
         state.transfers[number] = SimulatedMedium.Transfer(
-            file: handle.file, range: range, isWrite: isWrite)
+            opener: handle.opener, file: handle.file, range: range, isWrite: isWrite)
     }
 
     private func finish(_ request: IORequest, _ flight: Flight) {
@@ -198,11 +200,21 @@ public final class SimulatedDisk: Disk {
             }
         }
         switch (request.operation, errorNumber) {
-        case (.read, nil): return .success(read(request, state.files[file]!))
+        case (.read, nil):
+            let end = request.offset + UInt64(request.slice.byteCount)
+            if state.isBad(file, request.offset..<end) {
+                state.faultHitCount += 1
+                return .failure(error(EIO, request, flight))
+            }
+            return .success(read(request, state.files[file]!))
         case (.read, _):
             if flight.fault == .short { return .success(read(request, state.files[file]!) / 2) }
             if flight.fault == .zero { return .success(0) }
         case (.write, nil):
+            let start = Int(request.offset) / BlockMap.blockBytes
+            let count = request.slice.byteCount / BlockMap.blockBytes
+            // A device gives a bad block that is written another place.
+            state.badBlocks[file]?.subtract(start..<start + count)
             state.files[file]!.complete(flight.number)
             return .success(request.slice.byteCount)
         case (.write, _):

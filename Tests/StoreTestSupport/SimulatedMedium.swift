@@ -62,6 +62,7 @@ struct SimulatedMedium: Sendable {
         var whenIdle: (@Sendable () -> Void)?
     }
     struct Transfer: Sendable {
+        let opener: Int
         let file: Int
         let range: Range<UInt64>
         let isWrite: Bool
@@ -81,6 +82,8 @@ struct SimulatedMedium: Sendable {
     var transfers: [UInt64: Transfer] = [:]
     var lockOwners: [Int: FileID] = [:]
     var faults: [Fault] = []
+    /// Blocks of 4 KiB of each file that cannot be read until they are written again.
+    var badBlocks: [Int: Set<Int>] = [:]
     /// Calls so far, of each kind, and how many of them a planned fault has hit.
     var callCounts: [DiskOperation: Int] = [:]
     var faultHitCount = 0
@@ -132,6 +135,14 @@ struct SimulatedMedium: Sendable {
         return result
     }
 
+    func isBad(_ file: Int, _ range: Range<UInt64>) -> Bool {
+        guard let bad = badBlocks[file], !bad.isEmpty else { return false }
+        let unit = UInt64(BlockMap.blockBytes)
+        return bad.contains {
+            (UInt64($0) * unit..<UInt64($0 + 1) * unit).overlaps(range)
+        }
+    }
+
     // MARK: Space
 
     var usedByteCount: UInt64 {
@@ -172,6 +183,7 @@ struct SimulatedMedium: Sendable {
             image.files[file] = files[file]!.crashed(survival, torn: torn, &generator)
         }
         image.names = names.crashed(survival, &generator)
+        image.badBlocks = badBlocks
         image.nextNumber = nextNumber
         image.forgetUnreachable()
         return image
@@ -185,6 +197,7 @@ struct SimulatedMedium: Sendable {
         image.files = files
         for file in files.keys.sorted() { image.files[file]!.abandon(&generator) }
         image.names = names
+        image.badBlocks = badBlocks
         image.nextNumber = nextNumber
         image.forgetUnreachable()
         return image

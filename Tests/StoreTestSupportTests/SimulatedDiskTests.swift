@@ -62,7 +62,9 @@ import Testing
         #expect(disk.counters.readCount == 1 && disk.counters.writeCount == 1)
     }
 
-    @Test(arguments: SurvivalPattern.allCases)
+    @Test(
+        "MED-8 what a flush that succeeded covered never vanishes",
+        arguments: SurvivalPattern.allCases)
     func flushedNeverVanishes(pattern: SurvivalPattern) throws {
         let disk = Self.makeDisk()
         try Self.run(disk) {
@@ -112,21 +114,38 @@ import Testing
         #expect(lengths.count == 9)
     }
 
-    @Test func flushCoversOnlyWhatWasSeen() throws {
-        // A write that is submitted beside a flush is not covered by it, whichever ends first.
-        let disk = Self.makeDisk()
-        try Self.run(disk) {
-            let file = try await Self.prepare(disk)
-            try await Self.write(disk, file, block: 0, byte: 1)
-            async let flushed: Void = disk.flush(file)
-            async let written: Void = Self.write(disk, file, block: 1, byte: 2)
-            _ = try await (flushed, written)
+    @Test("MED-5 a write beside a flush is not covered by it, whichever of the two ends first")
+    func flushCoversOnlyWhatWasSeen() throws {
+        var endedBeforeFlush: Set<Bool> = []
+        for seed in 0..<40 as Range<UInt64> {
+            let disk = Self.makeDisk(seed: seed)
+            let start = try Self.run(disk) {
+                let file = try await Self.prepare(disk)
+                try await Self.write(disk, file, block: 0, byte: 1)
+                let start = disk.effectCount
+                async let flushed: Void = disk.flush(file)
+                async let written: Void = Self.write(disk, file, block: 1, byte: 2)
+                _ = try await (flushed, written)
+                return start
+            }
+            #expect(Self.firstBytes(disk).prefix(2) == [1, 2])
+            let effects = disk.effects[start...]
+            func place(_ operation: DiskOperation, _ phase: Effect.Phase) throws -> Int {
+                try #require(
+                    effects.firstIndex { $0.operation == operation && $0.phase == phase })
+            }
+            let written = try place(.write, .ends)
+            let (begun, flushed) = (try place(.flush, .begins), try place(.flush, .ends))
+            let isSeen = written < begun
+            endedBeforeFlush.insert(written < flushed)
+            let image = Self.firstBytes(disk.crash(Survival(.none)))
+            #expect(image.prefix(2) == [1, isSeen ? 2 : 0], "seed \(seed)")
         }
-        #expect(Self.firstBytes(disk).prefix(2) == [1, 2])
-        #expect(Self.firstBytes(disk.crash(Survival(.none))).prefix(2) == [1, 0])
+        #expect(endedBeforeFlush == [true, false], "both orders were met")
     }
 
-    @Test func failedFlushIsNeverMadeGood() throws {
+    @Test("MED-9 what a failed flush should have covered is made good by no later one")
+    func failedFlushIsNeverMadeGood() throws {
         let disk = Self.makeDisk()
         try Self.run(disk) {
             let file = try await Self.prepare(disk)
@@ -144,7 +163,8 @@ import Testing
         }
     }
 
-    @Test func namesNeedTheirDirectory() throws {
+    @Test("MED-6 names and renames are durable after the flush of their directory")
+    func namesNeedTheirDirectory() throws {
         let disk = Self.makeDisk()
         try Self.run(disk) {
             let file = try await Self.prepare(disk)
@@ -164,7 +184,8 @@ import Testing
         #expect(disk.crash(Survival(.none)).fileNames == ["c", "d/b"])
     }
 
-    @Test func lengthAndContentPartWays() throws {
+    @Test("MED-6 length may survive without content, and content without length")
+    func lengthAndContentPartWays() throws {
         let disk = Self.makeDisk()
         try Self.run(disk) {
             let file = try await Self.prepare(disk)
