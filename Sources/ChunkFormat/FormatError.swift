@@ -5,7 +5,7 @@ public struct FormatError: Error, Hashable, Sendable, CustomStringConvertible {
         /// Not a structure of ours at all.
         case notRecognised
         /// Ours, of a version this code must not touch.
-        case newerVersion
+        case otherVersion
         /// Ours, and broken.
         case corrupt
         /// The bytes end too early.

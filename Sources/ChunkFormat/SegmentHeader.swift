@@ -20,7 +20,7 @@ public struct SegmentHeader: Hashable, Sendable {
     /// The slot after the first, for a reader who finds that one damaged; 0 for none.
     public var secondCommitOffset: UInt64
     public var createdSeconds: UInt64
-    /// What lifetime the writer expects of the records; a hint, 0 in version 0.
+    /// What lifetime the writer expects of the records; a hint, 0 in version 1.
     public var writeClass: UInt16
 
     public init(

@@ -5,7 +5,7 @@ import Primitives
 
 /// What the superblock says.
 public struct Superblock: Hashable, Sendable {
-    public static let formatVersion: UInt16 = 0
+    public static let formatVersion: UInt16 = 1
     public static let magic: [UInt8] = [0x89, 0x43, 0x48, 0x4B, 0x0D, 0x0A, 0x1A, 0x0A]
     public static let copyCount = 4
     public static let blockBytes = 4_096
@@ -123,7 +123,7 @@ public struct Superblock: Hashable, Sendable {
             reader.u64(F.requiredFeatures) == 0
         else {
             throw FormatError(
-                .newerVersion, structure: "superblock", field: "formatVersion", clause: "SUP-3",
+                .otherVersion, structure: "superblock", field: "formatVersion", clause: "SUP-3",
                 expected: "\(Self.formatVersion), no required features",
                 found: "\(reader.describe(F.formatVersion)), features "
                     + reader.describe(F.requiredFeatures))

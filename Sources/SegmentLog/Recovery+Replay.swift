@@ -22,7 +22,7 @@ extension Recovery {
                     try await replay(member, commit: commit.commit)
                 } catch {
                     // A required record of a kind we do not know: this code must not go on (REC-7).
-                    if case .format(let cause, _, _) = error, cause.code == .newerVersion {
+                    if case .format(let cause, _, _) = error, cause.code == .otherVersion {
                         throw error
                     }
                     damage(
@@ -69,11 +69,11 @@ extension Recovery {
                 if commit > start.syncedCommit {
                     unproven.facts.insert(.namespaceOperation(record.operation))
                 }
-            case .annotation, .object: break  // Kept and skipped in version 0.
+            case .annotation, .object: break  // Kept and skipped in version 1.
             case .commit, nil:
                 guard prefix.flags & RecordPrefix.requiredFlag == 0 else {
                     throw FormatError(
-                        .newerVersion, structure: "recordPrefix", field: "kind", clause: "REC-7",
+                        .otherVersion, structure: "recordPrefix", field: "kind", clause: "REC-7",
                         expected: "a known kind", found: "\(prefix.kind)")
                 }
             }

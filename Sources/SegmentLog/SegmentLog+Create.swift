@@ -20,7 +20,7 @@ extension SegmentLog {
                 "segments of \(options.segmentBytes) bytes; 64 KiB to 4 GiB in units of \(unit)")
         }
         guard unit == UInt32(Superblock.blockBytes) else {
-            throw .unsupported("devices whose blocks are \(unit) bytes; version 0 writes 4096")
+            throw .unsupported("devices whose blocks are \(unit) bytes; version 1 writes 4096")
         }
         let overhead = Superblock.fileBytes + 2 * JournalWriter.growthBytes
         guard options.capacityBytes >= overhead + 64 * UInt64(unit) else {

@@ -83,7 +83,7 @@ extension SegmentLog {
             reader: recovery.reader, mark: mark, lastCommit: recovery.start.lastCommit)
     }
 
-    /// What version 0 never writes, and what this device cannot serve, is not written to.
+    /// What version 1 never writes, and what this device cannot serve, is not written to.
     private static func requireGeometry(_ superblock: Superblock, _ disk: any Disk)
         throws(LogError)
     {
@@ -91,7 +91,7 @@ extension SegmentLog {
         guard unit == Superblock.blockBytes, disk.traits.alignment <= unit else {
             throw .unsupported(
                 "a store in units of \(unit) bytes on a device of \(disk.traits.alignment); "
-                    + "version 0 writes \(Superblock.blockBytes)")
+                    + "version 1 writes \(Superblock.blockBytes)")
         }
     }
 

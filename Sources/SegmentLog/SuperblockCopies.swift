@@ -20,14 +20,14 @@ enum SuperblockCopies {
         return try choose(copies)
     }
 
-    /// The newest superblock that two copies hold. A newer version in any copy wins over all: this
+    /// The newest superblock that two copies hold. Another version in any copy wins over all: this
     /// code must not touch such a store.
     static func choose(_ copies: [Result<Superblock, FormatError>]) throws(LogError) -> Read {
         var candidates: [Superblock] = []
         for copy in copies {
             switch copy {
             case .success(let superblock): candidates.append(superblock)
-            case .failure(let error) where error.code == .newerVersion:
+            case .failure(let error) where error.code == .otherVersion:
                 throw .format(error, file: StoreFiles.superblock, offset: 0)
             case .failure: break
             }

@@ -12,7 +12,7 @@ struct UnprovenRecords {
     var families: [Family] = []
     /// Tombstones and namespace operations.
     var metadata: [CommitMember] = []
-    /// Kinds that version 0 keeps and does not read: they stay named where they are.
+    /// Kinds that version 1 keeps and does not read: they stay named where they are.
     var inPlace: [CommitMember] = []
     /// Why nothing may be written: an I/O error hides what may have been acknowledged, and a commit
     /// that skips it would give it up for good.

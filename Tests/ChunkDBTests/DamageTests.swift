@@ -64,7 +64,7 @@ struct DamageTests {
     func newerVersion() throws {
         let bench = try DamageBench()
         var block = bench.disk.bytes(of: "superblock", 65_536..<69_632)
-        block[8] = 1
+        block[8] = 2
         for index in 4_080..<4_096 { block[index] = 0 }
         let key = SealKey(secret: try bench.superblock().secret, label: "superblock", salt: [])
         let seal = key.seal(location: bigEndianBytes(1), bytes: block)
@@ -73,9 +73,28 @@ struct DamageTests {
         let before = bench.disk.fileNames.map { bench.disk.bytes(of: $0) }
         #expect { try bench.examine() } throws: { error in
             guard case StoreError.log(.format(let cause, let file, _)) = error else { return false }
-            return cause.code == .newerVersion && cause.clause == "SUP-3" && file == "superblock"
+            return cause.code == .otherVersion && cause.clause == "SUP-3" && file == "superblock"
         }
         #expect(bench.disk.fileNames.map { bench.disk.bytes(of: $0) } == before)
+    }
+
+    @Test("SUP-8 VER-4 features that a reader may ignore are kept when copies are mended")
+    func optionalFeatures() throws {
+        let bench = try DamageBench()
+        var superblock = try bench.superblock()
+        superblock.optionalFeatures = 1 << 40 | 1
+        for copy in 0..<3 {
+            bench.disk.setBytes(
+                superblock.encode(copyIndex: copy), of: "superblock", at: copy * 65_536)
+        }
+        _ = try bench.examine()
+        for copy in 0..<4 {
+            let place = copy * 65_536
+            let found = try Superblock(
+                decoding: bench.disk.bytes(of: "superblock", place..<place + 4_096),
+                copyIndex: copy)
+            #expect(found == superblock, "copy \(copy)")
+        }
     }
 
     @Test("SUP-4 a forged superblock of absurd geometry is refused, not believed")

@@ -194,7 +194,7 @@ struct ForgedLogTests {
                 _ = try machine.open()
             } throws: { error in
                 guard case StoreError.log(.format(let cause, _, _)) = error else { return false }
-                return cause.clause == "REC-7" && cause.code == .newerVersion
+                return cause.clause == "REC-7" && cause.code == .otherVersion
             }
             machine.run { await machine.disk.shutdown() }
             #expect(Self.allBytes(machine.disk) == before, "not a byte of it is changed")

@@ -52,7 +52,7 @@ struct FuzzTarget: Sendable, CustomStringConvertible {
 
     static let golden: URL = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .appendingPathComponent("format-spec/golden/v0")
+        .appendingPathComponent("format-spec/golden/v1")
 
     static func read(_ name: String) -> [UInt8] {
         [UInt8]((try? Data(contentsOf: golden.appendingPathComponent(name + ".bin"))) ?? Data())

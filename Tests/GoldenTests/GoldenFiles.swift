@@ -8,7 +8,7 @@ enum GoldenFiles {
         .deletingLastPathComponent().deletingLastPathComponent()
     static let formatSpec = testsFolder.deletingLastPathComponent()
         .appendingPathComponent("format-spec")
-    static let folder = formatSpec.appendingPathComponent("golden/v0")
+    static let folder = formatSpec.appendingPathComponent("golden/v1")
     static var isRecording: Bool {
         ProcessInfo.processInfo.environment["CHUNKDB_RECORD_GOLDENS"] == "1"
     }

@@ -42,6 +42,20 @@ extension GoldenStore {
             + [UInt8](repeating: 0, count: 4_096)
     }
 
+    /// A `journal-0` of one block with a fact of each kind.
+    static var journalBlocks: [UInt8] {
+        let header = journalHeader(0)
+        let facts: [JournalEntry] = [
+            .namespaceOperation(.drop(NamespaceID(7), commit: 9)), .tombstone(tombstone),
+            .freed(
+                FreedUse(
+                    segment: SegmentID(2), useSequence: 3, firstCommit: 5, lastCommit: 6,
+                    previousCommit: 4, commit: 8)),
+        ]
+        return header.encode(key: JournalHeader.sealKey(secret: secret))
+            + JournalBlock.encode(facts, blockIndex: 1, key: header.blockKey(secret: secret))
+    }
+
     static var checkpointHeader: CheckpointHeader {
         CheckpointHeader(
             storeID: storeID, generation: 1, commit: 2, writeSequence: WriteSequence(5),

@@ -108,7 +108,9 @@ enum GoldenStore {
             layerFirst: UInt16(layers.lowerBound), layerCount: UInt16(layers.count),
             recordIndex: recordIndex, recordCount: recordCount, digestBlockShift: 16,
             variantBytes: binding.payloadBytes(tokenCount: tokenCount), createdSeconds: second + 2,
-            extents: parts.rows, siblings: siblings, digests: parts.digests, metadata: metadata)
+            // Chunk A ends in 127 years.
+            expirySeconds: key == keyA ? second + 4_000_000_000 : 0, extents: parts.rows,
+            siblings: siblings, digests: parts.digests, metadata: metadata)
         return (record, record.encode(key: recordKey), parts.bytes)
     }
 
@@ -205,7 +207,8 @@ enum GoldenStore {
         laterCommitOffset: 65_536, usedBytes: 40_960)
     static let checkpointEntry = CheckpointEntry(
         namespace: NamespaceID(1), key: keyA, variant: .standalone, location: location(16_384),
-        headerBytes: unit, variantDiskBytes: 20_480, tokenCount: 3, flags: 0, ordinal: 0)
+        headerBytes: unit, variantDiskBytes: 20_480, tokenCount: 3, flags: 0, ordinal: 0,
+        expirySeconds: 4_000_000_000)
     static let heat = HeatFile(
         generation: 1, policyDigest: Digest128(hashing: Array("default=recall\n".utf8)),
         rows: [HeatRow(useCount: 3, lastUseSeconds: 60, score: 0.75, lastFixCost: 0.125)])

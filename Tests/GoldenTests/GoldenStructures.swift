@@ -31,6 +31,9 @@ struct GoldenStructure: Sendable {
         plain(
             "journal-header", "journalHeader",
             GoldenStore.journalHeader(1).encode(key: JournalHeader.sealKey(secret: secret))),
+        Self(name: "journal-blocks", bytes: GoldenStore.journalBlocks) {
+            $0.journalFile(Annotator.source($1), fileBytes: UInt64($1.count), copyIndex: 0)
+        },
         plain(
             "checkpoint-header", "checkpointHeader",
             GoldenStore.checkpointHeader.encode(key: CheckpointHeader.sealKey(secret: secret))),

@@ -57,6 +57,8 @@ def structure(name, data, sb, seg, trace):
         f = journal_header(data, 1, sb, trace)
         agree(name, "salt", f["salt"], b"\x91" * 32)
         return f
+    if name == "journal-blocks":
+        return StoreFiles(None, sb).journal(data, trace, 0)
     if name == "checkpoint-header":
         return checkpoint_header(data, sb, trace)
     if name == "checkpoint-rows":
@@ -213,8 +215,8 @@ def small_store(folder, fetch, sb):
 
 
 def run_goldens(folder):
-    if os.path.isdir(os.path.join(folder, "v0")):
-        folder = os.path.join(folder, "v0")
+    if os.path.isdir(os.path.join(folder, "v1")):
+        folder = os.path.join(folder, "v1")
 
     def fetch(name):
         try:

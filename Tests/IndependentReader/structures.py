@@ -51,12 +51,12 @@ def superblock(data, index, trace=None):
     sealed(name, data, seal_key(data[32:64], "superblock"), be64(index), 4080, "SUP-2")
     f = decode(name, data, check_zero=False)
     need(f["copyIndex"] == index, name, "copyIndex", "SUP-2", index, f["copyIndex"])
-    if f["formatVersion"] != 0 or f["requiredFeatures"] != 0:
+    if f["formatVersion"] != 1 or f["requiredFeatures"] != 0:
         raise StoreRefused(
             None,
             8,
             "SUP-3",
-            "superblock: a newer version, "
+            "superblock: another version, "
             f"{f['formatVersion']}, required features {f['requiredFeatures']:#x}",
         )
     f = decode(name, data, trace=trace)

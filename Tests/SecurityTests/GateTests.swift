@@ -53,7 +53,7 @@ struct GateTests {
         ])
     }
 
-    /// Version 0 stores raw bytes. Whoever adds a codec adds the bomb's test to this file.
+    /// Version 1 stores raw bytes. Whoever adds a codec adds the bomb's test to this file.
     @Test("S-7 no decompressor is linked into the engine")
     func noDecompressor() {
         expectNone(["import CLZ4", "LZ4_decompress", "import Compression", "inflate("])

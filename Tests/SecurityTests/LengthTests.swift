@@ -164,7 +164,7 @@ struct LengthTests {
     }
 
     private static let goldens = GateTests.sources.deletingLastPathComponent()
-        .appending(path: "format-spec/golden/v0")
+        .appending(path: "format-spec/golden/v1")
 
     private static func read(_ name: String) throws -> [UInt8] {
         Array(try Data(contentsOf: goldens.appending(path: name)))

@@ -124,7 +124,7 @@ struct DamageTests {
         let place = try Place()
         try place.makeStore()
         var block = try place.bytes("superblock", at: 65_536, count: 4_096)
-        block[8] = 1
+        block[8] = 2
         block.replaceSubrange(4_080..., with: [UInt8](repeating: 0, count: 16))
         let seal = SealKey(secret: Array(block[32..<64]), label: "superblock", salt: [])
             .seal(location: bigEndianBytes(1), bytes: block)

@@ -25,7 +25,7 @@ struct DiffTests {
     /// The golden store; a closed one, and the same without its checkpoint; one with a checkpoint
     /// in the middle that its process left open, and the same with an end that nothing proves.
     static func bases(in place: Place) throws -> [DiffBase] {
-        let golden = House.path("format-spec/golden/v0/small-store")
+        let golden = House.path("format-spec/golden/v1/small-store")
         try place.makeStore()
         var bases = [
             try DiffBase("golden", directory: golden),
@@ -124,7 +124,7 @@ private func engineDifference(_ readers: DiffReaders, _ path: String, _ ours: Di
     -> String?
 {
     guard let engine = try readers.engine(path) else {
-        // It writes to no store of another unit than version 0's.
+        // It writes to no store of another unit than version 1's.
         return ours.refused == nil && ours.unit == 4_096 ? "the engine refuses: \(ours)" : nil
     }
     return ours.served.difference(from: engine).map { "shell and engine: \($0)" }
