@@ -51,6 +51,20 @@ struct CreateTests {
         #expect(marks.missing(of: Self.marks) == [], "\(marks.summary)")
     }
 
+    @Test("MED-1 on a device of larger units no store is made, and nothing is left behind")
+    func largerUnits() throws {
+        var machine = Trace.machine(1)
+        var options = SimulatedDiskOptions(seed: 1)
+        options.alignment = 16_384
+        machine.disk = SimulatedDisk(scheduler: machine.scheduler, options: options)
+        #expect {
+            _ = try machine.open()
+        } throws: { error in
+            if case StoreError.log(.unsupported) = error { true } else { false }
+        }
+        #expect(machine.disk.effectCount == 0)
+    }
+
     private func judge(_ image: SimulatedMachine, _ marks: Marks) -> [String] {
         let names = image.disk.fileNames
         marks.hit("superblock draft left", if: names.contains(StoreFiles.superblockDraft))

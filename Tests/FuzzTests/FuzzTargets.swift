@@ -70,15 +70,18 @@ extension FuzzTarget {
         ]
     }()
 
-    /// Made here: a creation and a removal in one block.
+    /// Made here: a removal, the end of a use and a creation in one block.
     private static let journalBlock: FuzzTarget = {
         let key = SealKey(
             secret: secret, label: "journal block", salt: [UInt8](repeating: 0x90, count: 32))
         let operation = try? NamespaceOperation(decoding: read("namespace-irregular"))
         let tombstone = Tombstone(
             namespace: NamespaceID(1), key: .zero, variant: VariantID(3), commit: 4)
+        let freed = FreedUse(
+            segment: SegmentID(5), useSequence: 6, firstCommit: 8, lastCommit: 9,
+            previousCommit: 7, commit: 12)
         let entries =
-            [JournalEntry.tombstone(tombstone)]
+            [JournalEntry.tombstone(tombstone), .freed(freed)]
             + (operation.map { [.namespaceOperation($0)] } ?? [])
         return FuzzTarget(
             name: "journal-block",
@@ -86,6 +89,7 @@ extension FuzzTarget {
             seal: Seal(offset: 32, key: key, location: bigEndianBytes(9)),
             layouts: [
                 (AllLayouts.named("journalBlock")!, 0), (AllLayouts.named("tombstoneRow")!, 52),
+                (AllLayouts.named("freedUse")!, 120),
             ]
         ) { bytes throws(FormatError) in
             let entries = try JournalBlock.decode(bytes, blockIndex: 9, key: key)

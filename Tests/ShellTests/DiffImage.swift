@@ -149,7 +149,13 @@ struct DiffBase {
         for start in DiffImage.usedBlocks(image.files[file]!) where start > 0 {
             let bytes = image.bytes(file, start, 4_096)!
             var rows: [(layout: String, at: Int)] = []
-            if bytes[48] == 1 { rows.append(("tombstoneRow", 52)) }
+            func count(_ at: Int) -> Int { Int(bytes[at]) | Int(bytes[at + 1]) << 8 }
+            var entry = 48
+            while entry < 4_092, count(entry) != 0 {
+                if count(entry) == 1 { rows.append(("tombstoneRow", entry + 4)) }
+                if count(entry) == 3 { rows.append(("freedUse", entry + 4)) }
+                entry += 4 + count(entry + 2)
+            }
             places.append(
                 SealedPlace(
                     layout: "journalBlock", file: file, offset: start, byteCount: 4_096,

@@ -191,7 +191,8 @@ struct DiffMutation {
 
     private mutating func changeCheckpointRow() {
         guard let (layout, at) = base.checkpointRows.randomElement(using: &random),
-            let file = image.files["checkpoint"], file.count > 4_096 + (1 << 20) + 16,
+            let file = image.files["checkpoint"], file.count >= 3 * 4_096,
+            file.count < 2 * 4_096 + (1 << 20),
             let header = base.places.first(where: { $0.layout == "checkpointHeader" })
         else { return }
         let field = AllLayouts.named(layout)!.fields.randomElement(using: &random)!
@@ -200,12 +201,13 @@ struct DiffMutation {
             location: [], key: nil)
         let value = changed(place, field.offset, min(field.type.byteCount, 8))
         image.put(value, "checkpoint", at: at + field.offset)
-        let pieces = Array(image.files["checkpoint"]![4_096..<4_096 + (1 << 20)])
-        let slot = Digest128(hashing: pieces)
+        // All rows are one piece; one block of slots follows.
+        let tableAt = file.count - 4_096
+        let slot = Digest128(hashing: Array(image.files["checkpoint"]![4_096..<tableAt]))
         let table =
             bigEndianBytes(slot.high) + bigEndianBytes(slot.low)
             + [UInt8](repeating: 0, count: 4_096 - 16)
-        image.put(table, "checkpoint", at: 4_096 + (1 << 20))
+        image.put(table, "checkpoint", at: tableAt)
         let digest = Digest128(hashing: table)
         image.put(
             bigEndianBytes(digest.high) + bigEndianBytes(digest.low), "checkpoint", at: 64)

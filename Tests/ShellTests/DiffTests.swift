@@ -23,7 +23,8 @@ struct DiffTests {
     static let batchCount: UInt64 = 25
 
     /// The golden store; a closed one, and the same without its checkpoint; one with a checkpoint
-    /// in the middle that its process left open, and the same with an end that nothing proves.
+    /// in the middle that its process left open, and the same with an end that nothing proves; and
+    /// one that has turned over, with its checkpoint and without.
     static func bases(in place: Place) throws -> [DiffBase] {
         let golden = House.path("format-spec/golden/v1/small-store")
         try place.makeStore()
@@ -39,7 +40,49 @@ struct DiffTests {
             [UInt8](repeating: 0, count: 8_192), "superblock", at: Int(Superblock.markOffset))
         unproven.files["checkpoint"] = nil
         try unproven.write(to: place.path + "/unproven")
-        return bases + [busy, try DiffBase("unproven", directory: place.path + "/unproven")]
+        let turned = try turnedOverStore(place.path + "/turned")
+        var bare = turned.image
+        bare.files["checkpoint"] = nil
+        try bare.write(to: place.path + "/bare")
+        return bases + [
+            busy, try DiffBase("unproven", directory: place.path + "/unproven"), turned,
+            try DiffBase("turned over, walked", directory: place.path + "/bare"),
+        ]
+    }
+
+    /// Segments that ended and were begun again, what was copied and named again, what was removed.
+    private static func turnedOverStore(_ path: String) throws -> DiffBase {
+        var options = storeOptions()
+        options.capacity = .mebibytes(1)
+        let db = try ChunkDB.openAndWait(at: path, options: options)
+        defer { db.wait { await db.close() } }
+        let freedCount = try db.wait { () async throws in
+            let acme = try await db.namespace("acme", model: binding("tiny", layers: 2))
+            for owner in 1...90 as ClosedRange<UInt32> {
+                if owner % 12 == 1 {
+                    try await pin(owner, in: acme)
+                } else {
+                    try await put(owner, in: acme)
+                }
+                if owner % 7 == 0 { try await acme.remove(acme.key(tokens: tokens(owner - 1))) }
+                if owner == 70 { try await db.checkpoint() }
+            }
+            try await db.barrier()
+            return await db.logCounters().freedCount
+        }
+        try #require(freedCount > 5)
+        return try DiffBase("turned over", directory: path)
+    }
+
+    private static func pin(_ owner: UInt32, in namespace: Namespace) async throws {
+        var writer = try await namespace.beginPut(
+            namespace.key(tokens: tokens(owner)), tokens: tokens(owner), pinned: true)
+        for layer in 0..<namespace.binding.layerCount {
+            try await writer.append(
+                layer: layer, keys: plane(owner, layer: layer, isKeys: true),
+                values: plane(owner, layer: layer, isKeys: false))
+        }
+        _ = try await writer.commit(durability: .durable)
     }
 
     private static func busyStore(_ path: String) throws -> DiffBase {
@@ -105,6 +148,10 @@ struct DiffTests {
                         "CHUNKDB_DIFF_IMAGE=\(seed) \(base.name) \(mutation.story): \(engine)")
                 }
                 for kind in ours.kinds { counts[kind, default: 0] += 1 }
+                for kind in ["checkpointEntry", "checkpointSegment", "freedUse"]
+                where mutation.story.contains(where: { $0.hasPrefix(kind + ".") }) {
+                    counts[kind, default: 0] += 1
+                }
                 if only == nil { try FileManager.default.removeItem(atPath: path) }
             }
         }
@@ -116,6 +163,10 @@ struct DiffTests {
         for kind in ["refused", "all there", "damaged", "missing", "damaged member"] {
             #expect(counts[kind, default: 0] > Int(Self.imageCount) / 100, "\(kind): \(counts)")
         }
+        for kind in ["checkpointEntry", "checkpointSegment", "freedUse"] {
+            #expect(counts[kind, default: 0] > 0 || Self.imageCount < 500, "\(kind): \(counts)")
+        }
+        print("DIFF: images \(Self.firstImage)..<\(end), \(counts)")
     }
 }
 
