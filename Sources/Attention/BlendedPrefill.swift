@@ -34,6 +34,7 @@ public struct BlendedPrefill: ~Copyable {
     let spanRows: [Int]
     /// Whether each row belongs to a loaded span.
     let isReused: [Bool]
+    let filter: RowFilter?
     /// Shift of each loaded span's keys to its place; `nil` where nothing turns.
     let shifts: [RotaryTable?]
     var batch: RowBatch
@@ -66,7 +67,8 @@ public struct BlendedPrefill: ~Copyable {
             spanRows.append(tokens.count)
         }
         guard !tokens.isEmpty else { throw .emptyPrompt }
-        try Self.check(plan, rowCount: tokens.count, layerCount: shape.layerCount)
+        try Self.check(
+            plan, rowCount: tokens.count, layerCount: shape.layerCount, spans: spans)
         self.model = model
         self.spans = spans
         self.plan = plan
@@ -75,6 +77,8 @@ public struct BlendedPrefill: ~Copyable {
         self.spanRows = spanRows
         loadedSpans = spans.indices.filter { spans[$0].isLoaded && !spans[$0].tokens.isEmpty }
         isReused = spans.flatMap { Array(repeating: $0.isLoaded, count: $0.tokens.count) }
+        filter = Self.filter(
+            plan, isReused: isReused, spanRows: spanRows, loadedSpans: loadedSpans)
         shifts = spans.map { Self.shift(of: $0, plan: plan, format: format, model) }
         context = PassContext(model, positions: positions)
         cache = KVCache(
@@ -84,14 +88,15 @@ public struct BlendedPrefill: ~Copyable {
             positions: positions)
         let everyRow = RowBatch(slots: Array(tokens.indices), hidden: model.embed(tokens))
         batch = everyRow.keeping(
-            Self.firstRows(plan, isReused: isReused), hiddenSize: shape.hiddenSize)
+            filter?.firstRows ?? Self.firstRows(plan, isReused: isReused),
+            hiddenSize: shape.hiddenSize)
         statistics.promptTokenCount = tokens.count
         statistics.reusedTokenCount = isReused.count { $0 }
         statistics.projectionShare = shape.keyValueShare
     }
 
     private static func check(
-        _ plan: BlendPlan, rowCount: Int, layerCount: Int
+        _ plan: BlendPlan, rowCount: Int, layerCount: Int, spans: [PromptSpan]
     ) throws(AttentionError) {
         switch plan {
         case .blend(let ratio, let checkLayer, _, _):
@@ -103,20 +108,16 @@ public struct BlendedPrefill: ~Copyable {
             for row in rows where !(0..<rowCount).contains(row) {
                 throw .rowOutOfRange(row: row, rowCount: rowCount)
             }
+        case .filtered(let filter):
+            try check(filter, rowCount: rowCount, layerCount: layerCount, spans: spans)
         case .concatenate, .realign, .recompute: break
         }
     }
 
-    /// The rows computed from layer 0 on.
+    /// The rows computed from layer 0 on by a plan without a filter.
     private static func firstRows(_ plan: BlendPlan, isReused: [Bool]) -> [Int] {
-        var isActive = isReused.map { !$0 }
-        isActive[isActive.count - 1] = true
-        switch plan {
-        case .concatenate, .realign: break
-        case .rows(let rows): for row in rows { isActive[row] = true }
-        case .blend, .recompute: return Array(isReused.indices)
-        }
-        return isActive.indices.filter { isActive[$0] }
+        if plan == .recompute { return Array(isReused.indices) }
+        return isReused.indices.filter { !isReused[$0] || $0 == isReused.count - 1 }
     }
 
     /// One angle for a span that moves as a whole; for keys stored before rotation, one a row.
@@ -139,8 +140,9 @@ public struct BlendedPrefill: ~Copyable {
     public func demand(layer: Int) -> PlaneDemand {
         let isNeeded =
             switch plan {
-            case .concatenate, .realign, .rows: true
-            case .blend(_, let checkLayer, _, _): layer >= checkLayer
+            case .concatenate, .realign: true
+            case .blend, .filtered, .rows:
+                filter.map { $0.hasClosed || layer >= $0.steps.first?.layer ?? .max } ?? true
             case .recompute: false
             }
         return isNeeded ? .required : layer == 0 ? .selfTest : .unused
@@ -158,9 +160,10 @@ public struct BlendedPrefill: ~Copyable {
         let fresh = weights.keysAndValues(batch, context)
         statistics.projectedRowCounts.append(batch.slots.count)
         if layer == 0 { testLayerZero(fresh) }
-        if case .blend(let ratio, layer, let tensor, let keepsComputed) = plan {
-            let kept = chooseRows(fresh, layer: layer, ratio: ratio, tensor: tensor)
-            splice(fresh, rows: keepsComputed ? Array(batch.slots.indices) : kept, into: layer)
+        if let filter, let step = filter.step(at: layer) {
+            let kept = chooseRows(fresh, step, filter)
+            splice(
+                fresh, rows: filter.keepsComputed ? Array(batch.slots.indices) : kept, into: layer)
             batch = batch.keeping(kept, hiddenSize: model.configuration.hiddenSize)
         } else {
             splice(fresh, rows: Array(batch.slots.indices), into: layer)

@@ -41,6 +41,9 @@ public enum BlendPlan: Sendable, Hashable {
     /// the rows not chosen and attend to the loaded ones; `keepsComputed` keeps them, at no cost.
     case blend(
         ratio: Double, checkLayer: Int, tensor: DeviationTensor, keepsComputed: Bool = false)
+    /// Rows known beforehand, rows compared at several layers (the paper's gradual filtering), and
+    /// budgets of single spans.
+    case filtered(BlendFilter)
     /// These prompt rows (0 is the first token of the first span) from layer 0 on; what a stored
     /// profile or token scores decided before any layer was computed.
     case rows([Int])
@@ -109,7 +112,7 @@ public struct PrefillStatistics: Sendable, Hashable {
     public var projectedRowCounts: [Int] = []
     /// Reused rows that were recomputed to the end, ascending.
     public var chosenRows: [Int] = []
-    /// What the check saw, ascending by row; empty without a check.
+    /// What the first check saw, ascending by row; empty without a check.
     public var deviations: [RowDeviation] = []
     /// The largest difference between loaded and computed rows at layer 0, relative to the largest
     /// number there; `nil` when no row was both. Layer 0 depends on the token alone, so beyond the

@@ -53,7 +53,8 @@ extension Namespace {
     /// Layers whose loaded planes the plan never looks at.
     private func skippedLayers(_ plan: BlendPlan) -> Set<Int> {
         switch plan {
-        case .concatenate, .realign, .rows: []
+        // A filter may leave some spans out of its check, and those are needed in every layer.
+        case .concatenate, .realign, .rows, .filtered: []
         case .recompute: Set(0..<binding.layerCount)
         // Layer 0 is read although it is computed: it is the self-test of binding and position.
         case .blend(_, let checkLayer, _, _): Set(1..<Swift.max(checkLayer, 1))

@@ -28,6 +28,18 @@ struct BlendTests {
                     .blend(ratio: 1, checkLayer: layer, tensor: $0)
                 }
             }
+            + [
+                .filtered(
+                    BlendFilter(
+                        known: [3], open: [0, 2],
+                        steps: [.init(layer: 1, ratio: 1), .init(layer: 2, ratio: 1)])),
+                .filtered(BlendFilter(known: everyRow, open: [2])),
+                .filtered(BlendFilter(open: [0, 2])),
+                .filtered(
+                    BlendFilter(
+                        known: Array(0..<10), open: [2], steps: [.init(layer: 1, ratio: 0)],
+                        budgets: [2: 11])),
+            ]
         for plan in plans {
             let result = try blend(model, spans, plan)
             #expect(result.logits == full.logits, "\(plan)")
@@ -140,6 +152,52 @@ struct BlendTests {
         #expect(kept.cache.planes.layers[1] == full.cache.planes.layers[1])
         #expect(dropped.cache.planes.layers[1] != full.cache.planes.layers[1])
         #expect(kept.statistics.tokensComputed == dropped.statistics.tokensComputed)
+    }
+
+    @Test("one step over everything is the one-shot plan; nothing open is the plan by rows")
+    func filters() throws {
+        for tensor in DeviationTensor.allCases {
+            let once = try blend(model, spans, .blend(ratio: 0.2, checkLayer: 1, tensor: tensor))
+            let filter = BlendFilter(
+                open: [0, 2], steps: [.init(layer: 1, ratio: 0.2)], tensor: tensor)
+            let same = try blend(model, spans, .filtered(filter))
+            #expect(same.logits == once.logits && same.statistics == once.statistics)
+        }
+        let rows = try blend(model, spans, .rows([4, 13, 17]))
+        let known = try blend(model, spans, .filtered(BlendFilter(known: [4, 13, 17])))
+        #expect(known.logits == rows.logits && known.statistics == rows.statistics)
+    }
+
+    @Test("filtering drops rows step by step and never takes one back; known rows cost no budget")
+    func gradual() throws {
+        // 21 reused rows, of which one is known: 20 open ones, 10 and then 4 of them go on.
+        let filter = BlendFilter(
+            known: [14], open: [0, 2],
+            steps: [.init(layer: 1, ratio: 0.5), .init(layer: 2, ratio: 0.2)])
+        let result = try blend(model, spans, .filtered(filter))
+        let statistics = result.statistics
+        #expect(statistics.projectedRowCounts == [26, 26, 16])
+        #expect(statistics.computedRowCounts == [26, 16, 10])
+        #expect(statistics.chosenRows.contains(14) && statistics.chosenRows.count == 5)
+        #expect(statistics.deviations.count == 21)
+    }
+
+    @Test("a span's own budget is spent in that span, at the last step")
+    func ownBudgets() throws {
+        let filter = BlendFilter(
+            open: [0, 2], steps: [.init(layer: 1, ratio: 0.6), .init(layer: 2, ratio: 0.5)],
+            budgets: [2: 3])
+        var asked: [[Int]] = []
+        let seen = Mutex(asked)
+        let result = try blend(model, spans, .filtered(filter)) { deviations, budget in
+            seen.withLock { $0.append([deviations.count, budget]) }
+            return deviations.suffix(budget).map(\.row)
+        }
+        asked = seen.withLock { $0 }
+        // First 13 of all 21, the last ones: 2 of the first span, all 11 of the other. Then half of
+        // the first span's ten, and three of the other.
+        #expect(asked == [[21, 13], [2, 5], [11, 3]])
+        #expect(result.statistics.chosenRows == [8, 9, 20, 21, 22])
     }
 
     @Test("the planner may choose the rows itself")

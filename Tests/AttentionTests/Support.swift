@@ -25,6 +25,9 @@ struct Fixture: Decodable {
         var check: Int?
         var tensor: String?
         var rows: [Int]?
+        var open: [Int]?
+        var steps: [[Double]]?
+        var budgets: [String: Int]?
         var logits: [Float]
         var chosen: [Int]
 
@@ -33,6 +36,14 @@ struct Fixture: Decodable {
             case "concatenate": .concatenate
             case "realign": .realign
             case "rows": .rows(rows!)
+            case "filter":
+                .filtered(
+                    BlendFilter(
+                        known: rows ?? [], open: open!,
+                        steps: steps!.map { .init(layer: Int($0[0]), ratio: $0[1]) },
+                        budgets: Dictionary(
+                            uniqueKeysWithValues: (budgets ?? [:]).map { (Int($0)!, $1) }),
+                        tensor: tensor == "values" ? .values : .realignedKeys))
             default:
                 .blend(
                     ratio: ratio!, checkLayer: check!,

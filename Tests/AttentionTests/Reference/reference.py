@@ -232,10 +232,13 @@ class Decoder:
             x = self.block(index, x, places, k, v, places)
         return self.logits(x[-1]), planes
 
-    def blend(self, spans, mode, ratio=0.0, check=0, tensor="keys", rows=()):
+    def blend(self, spans, mode, ratio=0.0, check=0, tensor="keys", rows=(), steps=(), open=(),
+              budgets=None):
         """spans: [(tokens, base or None, start)]; base None is fresh.
 
-        Modes: concatenate, realign, blend, rows. Returns logits, planes, chosen rows.
+        Modes: concatenate, realign, blend, rows, filter. Returns logits, planes, chosen rows.
+        filter: `rows` are computed throughout; the other rows of `open` spans are compared at each
+        of `steps` [(layer, ratio)]; at the last one, spans in `budgets` keep that many of theirs.
         """
         tokens = [t for s in spans for t in s[0]]
         places = [s[2] + i for s in spans for i in range(len(s[0]))]
@@ -268,6 +271,12 @@ class Decoder:
             chosen = must.copy()
             chosen[list(rows)] = True
             active = np.flatnonzero(chosen)
+        span_of = [i for i, s in enumerate(spans) for _ in s[0]]
+        if mode == "filter":
+            must[list(rows)] = True
+            is_open = np.array([i in open for i in span_of])
+            is_open[list(rows)] = False
+            active = np.flatnonzero(must | is_open)
         x, planes = self.embed(tokens)[active], []
         for index in range(layers):
             k, v = loaded(index)
@@ -284,6 +293,24 @@ class Decoder:
                 keep = np.flatnonzero(chosen)
                 x, fresh_k, fresh_v = x[keep], fresh_k[keep], fresh_v[keep]
                 active, at = keep, [places[i] for i in keep]
+            here = [r for at_layer, r in steps if at_layer == index]
+            if mode == "filter" and here:
+                old, new = (k, fresh_k) if tensor == "keys" else (v, fresh_v)
+                deviation = {row: ((old[row] - new[i]) ** 2).sum() for i, row in enumerate(active)}
+                own = budgets if budgets and index == steps[-1][0] else {}
+                groups = {s: ([r for r in active if is_open[r] and span_of[r] == s], n)
+                          for s, n in own.items()}
+                shared = [r for r in range(len(tokens)) if is_open[r] and span_of[r] not in own]
+                groups["shared"] = ([r for r in active if r in shared],
+                                    math.ceil(here[0] * len(shared) - 1e-9))
+                chosen = must.copy()
+                for candidates, count in groups.values():
+                    order = sorted(candidates, key=lambda i: (-deviation[i], i))[:count]
+                    chosen[order] = True
+                keep = [i for i, row in enumerate(active) if chosen[row]]
+                x, fresh_k, fresh_v = x[keep], fresh_k[keep], fresh_v[keep]
+                active = active[keep]
+                at = [places[i] for i in active]
             k[active], v[active] = fresh_k, fresh_v
             planes.append((k, v))
             x = self.block(index, x, at, k, v, places)
@@ -335,6 +362,13 @@ def fixture(name, overrides, folder):
         case(f"blend {tensor}", mode="blend", ratio=0.3, check=check, tensor=tensor)
     case("blend early", mode="blend", ratio=0.15, check=1, tensor="keys")
     case("rows", mode="rows", rows=[2, 5, 13, 20])
+    # Layer 0 and the first chunk agree up to rounding: no choice may depend on those.
+    steps = [(1, 0.5), (2, 0.3)][:check]
+    for tensor in ("keys", "values"):
+        case(f"gradual {tensor}", mode="filter", open=[0, 2], steps=steps, tensor=tensor)
+    case("known and open", mode="filter", rows=[1, 4], open=[2], steps=[(1, 0.35)])
+    case("own budgets", mode="filter", rows=[14], open=[0, 2], steps=steps,
+         budgets={0: 0}, tensor="values")
 
     logits, cache, _ = model.blend(spans, mode="realign")
     generated, steps, places = [], [], list(places)
