@@ -39,6 +39,8 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
     case layerOutOfRange(layer: Int, layerCount: Int)
     case rowOutOfRange(row: Int, rowCount: Int)
     case spanNotLoaded(span: Int)
+    /// Segment `segment` of a capture begins before the one in front of it ends.
+    case segmentsOverlap(segment: Int)
     /// Layers are handed over in order, once each.
     case layerOutOfOrder(expected: Int, found: Int)
     /// `finish` before the last layer.
@@ -62,6 +64,8 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
         case .layerOutOfRange(let layer, let count): "layer \(layer) is not in 0..<\(count)"
         case .rowOutOfRange(let row, let count): "row \(row) is not in 0..<\(count)"
         case .spanNotLoaded(let span): "span \(span) is not a loaded span of this prompt"
+        case .segmentsOverlap(let segment):
+            "segment \(segment) begins before the one in front of it ends"
         case .layerOutOfOrder(let expected, let found):
             "layer \(found) was handed over, layer \(expected) is due"
         case .unfinished(let done, let count): "only \(done) of \(count) layers are computed"

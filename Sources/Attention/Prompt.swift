@@ -148,6 +148,8 @@ public struct PrefillResult: Sendable {
     public var logits: [Float]
     public var cache: KVCache
     public var statistics: PrefillStatistics
+    /// Who looked at whom; `nil` when nobody asked.
+    public var capture: AttentionCapture?
 
     /// The likeliest next token.
     public var greedyToken: UInt32 { Attention.greedyToken(logits) }

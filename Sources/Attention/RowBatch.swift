@@ -29,6 +29,8 @@ struct PassContext: Sendable {
     /// Angles of the places from row `anglesStart` on.
     let angles: RotaryTable
     let anglesStart: Int
+    /// Stretches of rows whose weights are summed for a capture; none without one.
+    var segments: [Range<Int>] = []
 
     init(_ model: Model, positions: [Int], computingFrom anglesStart: Int = 0) {
         configuration = model.configuration

@@ -18,6 +18,12 @@ struct Fixture: Decodable {
         var lastKeys: [Float]
         var lastValues: [Float]
     }
+    struct Capture: Decodable {
+        var segments: [[Int]]
+        var masses: [Float]
+        var outside: [Float]
+        var scores: [Float]
+    }
     struct Case: Decodable {
         var name: String
         var mode: String
@@ -54,6 +60,7 @@ struct Fixture: Decodable {
     var spans: [Span]
     var full: Full
     var chunkKeys: [Float]
+    var capture: Capture
     var cases: [Case]
     var generated: [UInt32]
     var decodeLogits: [[Float]]

@@ -180,6 +180,7 @@ class Decoder:
     def __init__(self, cfg, weights):
         self.cfg = cfg
         self.w = {k: v.astype(np.float64) for k, v in weights.items()}
+        self.seen = None  # per layer, attention weights [query][key], mean of heads
 
     def layer(self, index, name):
         return self.w[f"model.layers.{index}.{name}.weight"]
@@ -204,12 +205,17 @@ class Decoder:
         if cfg.get("sliding_window"):
             visible &= back < cfg["sliding_window"]
         out = np.zeros((len(x), heads, dim))
+        weights = np.zeros(visible.shape)
         for h in range(heads):
             g = h // (heads // kv)
             s = q[:, h] @ keys[:, g].T / math.sqrt(dim)
             s = np.where(visible, s, -np.inf)
             p = np.exp(s - s.max(-1, keepdims=True))
-            out[:, h] = p / p.sum(-1, keepdims=True) @ values[:, g]
+            p /= p.sum(-1, keepdims=True)
+            out[:, h] = p @ values[:, g]
+            weights += p / heads
+        if self.seen is not None:
+            self.seen.append(weights)
         x = x + out.reshape(len(x), -1) @ self.layer(index, "self_attn.o_proj").T
         n = rms(x, self.layer(index, "post_attention_layernorm"), cfg["rms_norm_eps"])
         g = n @ self.layer(index, "mlp.gate_proj").T
@@ -231,6 +237,22 @@ class Decoder:
             planes.append((k, v))
             x = self.block(index, x, places, k, v, places)
         return self.logits(x[-1]), planes
+
+    def capture(self, tokens, base, segments):
+        """Cache-Craft's sums of a full prefill: masses [layer][i][j] and s(t) of every row."""
+        self.seen = []
+        self.prefill(tokens, base)
+        seen, self.seen = self.seen, None
+        masses = [[[w[a:b, c:d].sum() for c, d in segments] for a, b in segments] for w in seen]
+        outside = np.ones(len(tokens), bool)
+        scores = np.zeros(len(tokens))
+        for i, (a, b) in enumerate(segments):
+            outside[a:b] = False
+            for c, d in segments[:i]:
+                scores[a:b] += np.mean([w[a:b, c:d].sum(1) for w in seen], axis=0)
+        rest = [[w[outside, c:d].sum() for c, d in segments] for w in seen]
+        return dict(segments=segments, masses=numbers(masses), outside=numbers(rest),
+                    scores=numbers(scores))
 
     def blend(self, spans, mode, ratio=0.0, check=0, tensor="keys", rows=(), steps=(), open=(),
               budgets=None):
@@ -382,6 +404,7 @@ def fixture(name, overrides, folder):
         spans=[dict(tokens=s[0], base=s[1], start=s[2]) for s in spans],
         full=dict(logits=numbers(full), lastKeys=numbers(last[0]), lastValues=numbers(last[1])),
         chunkKeys=numbers(chunk[-1][0]),
+        capture=model.capture(tokens, 3, [(0, 9), (12, 18), (18, 23)]),
         cases=cases, generated=generated, decodeLogits=steps), separators=(",", ":")) + "\n")
 
 
