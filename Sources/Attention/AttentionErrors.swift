@@ -36,6 +36,8 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Span `span` begins before the end of the one before it.
     case spansOverlap(span: Int)
     case ratioOutOfRange(Double)
+    /// Chunks that cannot stand side by side in this prompt or model.
+    case parallelRefused(String)
     case layerOutOfRange(layer: Int, layerCount: Int)
     case rowOutOfRange(row: Int, rowCount: Int)
     case spanNotLoaded(span: Int)
@@ -61,6 +63,7 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
             "positions from \(position) on leave the model's 0..<\(limit)"
         case .spansOverlap(let span): "span \(span) begins before the one before it ends"
         case .ratioOutOfRange(let ratio): "recompute ratio \(ratio) is not in 0...1"
+        case .parallelRefused(let reason): reason
         case .layerOutOfRange(let layer, let count): "layer \(layer) is not in 0..<\(count)"
         case .rowOutOfRange(let row, let count): "row \(row) is not in 0..<\(count)"
         case .spanNotLoaded(let span): "span \(span) is not a loaded span of this prompt"

@@ -104,7 +104,7 @@ extension BlendedPrefill {
                 keepsComputed: keepsComputed)
         case .filtered(let given): filter = given
         case .rows(let rows): filter = BlendFilter(known: rows)
-        case .concatenate, .realign, .recompute: return nil
+        case .concatenate, .realign, .parallel, .recompute: return nil
         }
         var isKept = isReused.map { !$0 }
         for row in filter.known { isKept[row] = true }

@@ -58,6 +58,13 @@ public struct BlendedPrefill: ~Copyable {
         guard format.elementType.isPlainFloat else {
             throw .elementTypeUnsupported(format.elementType)
         }
+        var block: ParallelBlock?
+        if case .parallel(let given) = plan { block = given }
+        /// Whether a span of a block stands beside the one in front of it.
+        func isBeside(_ span: Int) -> Bool {
+            block.map { $0.spans.contains(span) && span > $0.spans.lowerBound } ?? false
+        }
+        var highest: Int?
         var spanRows = [0]
         var positions: [Int] = []
         var tokens: [UInt32] = []
@@ -67,14 +74,17 @@ public struct BlendedPrefill: ~Copyable {
             if case .loaded(let base) = span.source {
                 try model.checkPositions(base, count: span.tokens.count)
             }
-            if let last = positions.last, span.start <= last { throw .spansOverlap(span: index) }
+            if !isBeside(index), let highest, span.start <= highest {
+                throw .spansOverlap(span: index)
+            }
+            highest = max(highest ?? -1, span.start + span.tokens.count - 1)
             positions += span.start..<span.start + span.tokens.count
             tokens += span.tokens
             spanRows.append(tokens.count)
         }
         guard !tokens.isEmpty else { throw .emptyPrompt }
         try Self.check(
-            plan, rowCount: tokens.count, layerCount: shape.layerCount, spans: spans)
+            plan, rowCount: tokens.count, shape, spans: spans)
         try AttentionCapture.check(segments, rowCount: tokens.count)
         self.model = model
         self.spans = spans
@@ -89,6 +99,7 @@ public struct BlendedPrefill: ~Copyable {
         shifts = spans.map { Self.shift(of: $0, plan: plan, format: format, model) }
         var context = PassContext(model, positions: positions)
         context.segments = segments
+        context.parallel = block.map { ParallelRows($0, spanRows: spanRows) }
         self.context = context
         capture =
             segments.isEmpty ? nil : AttentionCapture(segments: segments, rowCount: tokens.count)
@@ -96,7 +107,7 @@ public struct BlendedPrefill: ~Copyable {
             planes: KVPlanes(
                 geometry: Array(repeating: shape.geometry, count: shape.layerCount),
                 tokenCount: tokens.count),
-            positions: positions)
+            positions: positions, parallel: context.parallel)
         let everyRow = RowBatch(slots: Array(tokens.indices), hidden: model.embed(tokens))
         batch = everyRow.keeping(
             filter?.firstRows ?? Self.firstRows(plan, isReused: isReused),
@@ -107,8 +118,9 @@ public struct BlendedPrefill: ~Copyable {
     }
 
     private static func check(
-        _ plan: BlendPlan, rowCount: Int, layerCount: Int, spans: [PromptSpan]
+        _ plan: BlendPlan, rowCount: Int, _ shape: ModelConfiguration, spans: [PromptSpan]
     ) throws(AttentionError) {
+        let layerCount = shape.layerCount
         switch plan {
         case .blend(let ratio, let checkLayer, _, _):
             guard ratio >= 0, ratio <= 1 else { throw .ratioOutOfRange(ratio) }
@@ -121,6 +133,7 @@ public struct BlendedPrefill: ~Copyable {
             }
         case .filtered(let filter):
             try check(filter, rowCount: rowCount, layerCount: layerCount, spans: spans)
+        case .parallel(let block): try check(block, spans: spans, shape)
         case .concatenate, .realign, .recompute: break
         }
     }
@@ -151,7 +164,7 @@ public struct BlendedPrefill: ~Copyable {
     public func demand(layer: Int) -> PlaneDemand {
         let isNeeded =
             switch plan {
-            case .concatenate, .realign: true
+            case .concatenate, .realign, .parallel: true
             case .blend, .filtered, .rows:
                 filter.map { $0.hasClosed || layer >= $0.steps.first?.layer ?? .max } ?? true
             case .recompute: false

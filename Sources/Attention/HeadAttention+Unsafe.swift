@@ -42,9 +42,16 @@ func attend(
                             into: scores + low, cStride: padded)
                         var sums = SIMD4<Float>.zero
                         for row in 0..<count {
-                            sums[row] = unsafe exponentiate(
-                                scores + row * padded, visible: visible[row], first: low,
-                                padded: high, scale: scale)
+                            if let parallel = context.parallel {
+                                sums[row] = unsafe exponentiate(
+                                    scores + row * padded,
+                                    row: slots[slots.startIndex + first + row],
+                                    padded: high, scale: scale, parallel)
+                            } else {
+                                sums[row] = unsafe exponentiate(
+                                    scores + row * padded, visible: visible[row], first: low,
+                                    padded: high, scale: scale)
+                            }
                             if let masses = unsafe masses {
                                 unsafe addMasses(
                                     scores + row * padded, visible: visible[row],

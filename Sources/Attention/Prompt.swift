@@ -14,7 +14,8 @@ public struct PromptSpan: Sendable, Hashable {
 
     public var tokens: [UInt32]
     public var source: Source
-    /// The position of the first token in this prompt. Spans ascend and do not overlap.
+    /// The position of the first token in this prompt. Spans ascend and do not overlap, but for
+    /// those that stand side by side.
     public var start: Int
 
     public init(tokens: [UInt32], source: Source, start: Int) {
@@ -47,6 +48,8 @@ public enum BlendPlan: Sendable, Hashable {
     /// These prompt rows (0 is the first token of the first span) from layer 0 on; what a stored
     /// profile or token scores decided before any layer was computed.
     case rows([Int])
+    /// Chunks side by side, moved to their common place; nothing reused is recomputed (APE).
+    case parallel(ParallelBlock)
     /// Every token in every layer; loaded planes are ignored.
     case recompute
 }
@@ -137,8 +140,10 @@ public struct PrefillStatistics: Sendable, Hashable {
 /// Everything a query of the next token can see.
 public struct KVCache: Sendable {
     public internal(set) var planes: KVPlanes
-    /// The place of every row, ascending: what the mask and the next position go by.
+    /// The place of every row, ascending but for chunks side by side: what the mask and the next
+    /// position go by.
     public internal(set) var positions: [Int]
+    var parallel: ParallelRows?
     public var nextPosition: Int { (positions.last ?? -1) + 1 }
 }
 

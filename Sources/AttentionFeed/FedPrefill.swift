@@ -54,7 +54,7 @@ extension Namespace {
     private func skippedLayers(_ plan: BlendPlan) -> Set<Int> {
         switch plan {
         // A filter may leave some spans out of its check, and those are needed in every layer.
-        case .concatenate, .realign, .rows, .filtered: []
+        case .concatenate, .realign, .rows, .filtered, .parallel: []
         case .recompute: Set(0..<binding.layerCount)
         // Layer 0 is read although it is computed: it is the self-test of binding and position.
         case .blend(_, let checkLayer, _, _): Set(1..<Swift.max(checkLayer, 1))

@@ -24,6 +24,12 @@ struct Fixture: Decodable {
         var outside: [Float]
         var scores: [Float]
     }
+    struct Parallel: Decodable {
+        var spans: [Span]
+        var temperature: Float
+        var scale: Float
+        var logits: [Float]
+    }
     struct Case: Decodable {
         var name: String
         var mode: String
@@ -61,6 +67,7 @@ struct Fixture: Decodable {
     var full: Full
     var chunkKeys: [Float]
     var capture: Capture
+    var parallel: [Parallel]
     var cases: [Case]
     var generated: [UInt32]
     var decodeLogits: [[Float]]
@@ -87,7 +94,9 @@ struct Fixture: Decodable {
         return (fixture, model)
     }
 
-    var promptSpans: [PromptSpan] {
+    var promptSpans: [PromptSpan] { Self.promptSpans(spans) }
+
+    static func promptSpans(_ spans: [Span]) -> [PromptSpan] {
         spans.map { span in
             PromptSpan(
                 tokens: span.tokens,

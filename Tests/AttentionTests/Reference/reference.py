@@ -193,8 +193,11 @@ class Decoder:
         v = (n @ self.layer(index, "self_attn.v_proj").T).reshape(shape)
         return rotate(cfg, k, positions, attention_factor(cfg)), v
 
-    def block(self, index, x, positions, keys, values, key_places):
-        """Attention of rows x (at `positions`) to keys (at `key_places`), then the MLP."""
+    def block(self, index, x, positions, keys, values, key_places, beside=None):
+        """Attention of rows x (at `positions`) to keys (at `key_places`), then the MLP.
+
+        beside: (rows of x, chunk of each key or None, temperature, scale) of chunks side by side.
+        """
         cfg = self.cfg
         heads, kv, dim = cfg["num_attention_heads"], cfg["num_key_value_heads"], cfg["head_dim"]
         n = rms(x, self.layer(index, "input_layernorm"), cfg["rms_norm_eps"])
@@ -204,6 +207,13 @@ class Decoder:
         visible = back >= 0
         if cfg.get("sliding_window"):
             visible &= back < cfg["sliding_window"]
+        if beside:
+            rows, chunk_of, temperature, scale = beside
+            visible = np.array([[k <= q and (chunk_of[k] is None or chunk_of[q] is None
+                                             or chunk_of[k] == chunk_of[q])
+                                 for k in range(len(key_places))] for q in rows])
+            in_chunk = np.array([c is not None for c in chunk_of])
+            is_later = np.array([chunk_of[q] is None and any(in_chunk[:q]) for q in rows])
         out = np.zeros((len(x), heads, dim))
         weights = np.zeros(visible.shape)
         for h in range(heads):
@@ -212,6 +222,16 @@ class Decoder:
             s = np.where(visible, s, -np.inf)
             p = np.exp(s - s.max(-1, keepdims=True))
             p /= p.sum(-1, keepdims=True)
+            if beside:  # two softmaxes, merged by their log-sum-exps
+                for i in np.flatnonzero(is_later):
+                    parts, logs = [], []
+                    for part, t, factor in ((in_chunk, temperature, scale * temperature),
+                                            (~in_chunk, 1.0, 1.0)):
+                        e = np.where(part, np.exp(s[i] / t), 0.0)
+                        parts.append(e / e.sum())
+                        logs.append(factor * math.log(e.sum()))
+                    share = 1 / (1 + math.exp(logs[1] - logs[0]))
+                    p[i] = share * parts[0] + (1 - share) * parts[1]
             out[:, h] = p @ values[:, g]
             weights += p / heads
         if self.seen is not None:
@@ -255,10 +275,11 @@ class Decoder:
                     scores=numbers(scores))
 
     def blend(self, spans, mode, ratio=0.0, check=0, tensor="keys", rows=(), steps=(), open=(),
-              budgets=None):
+              budgets=None, beside=None, temperature=1.0, scale=1.0):
         """spans: [(tokens, base or None, start)]; base None is fresh.
 
-        Modes: concatenate, realign, blend, rows, filter. Returns logits, planes, chosen rows.
+        Modes: concatenate, realign, blend, rows, filter, parallel (spans `beside` have one start
+        and do not see each other). Returns logits, planes, chosen rows.
         filter: `rows` are computed throughout; the other rows of `open` spans are compared at each
         of `steps` [(layer, ratio)]; at the last one, spans in `budgets` keep that many of theirs.
         """
@@ -287,7 +308,7 @@ class Decoder:
         must = ~reused
         must[-1] = True
         active = np.arange(len(tokens))
-        if mode in ("concatenate", "realign"):
+        if mode in ("concatenate", "realign", "parallel"):
             active = np.flatnonzero(must)
         if mode == "rows":
             chosen = must.copy()
@@ -335,7 +356,11 @@ class Decoder:
                 at = [places[i] for i in active]
             k[active], v[active] = fresh_k, fresh_v
             planes.append((k, v))
-            x = self.block(index, x, at, k, v, places)
+            block = None
+            if beside:
+                chunk_of = [i if i in beside else None for i in span_of]
+                block = ([int(i) for i in active], chunk_of, temperature, scale)
+            x = self.block(index, x, at, k, v, places, block)
         return self.logits(x[-1]), planes, [int(i) for i in active if reused[i]]
 
     def decode(self, planes, places, token):
@@ -392,6 +417,18 @@ def fixture(name, overrides, folder):
     case("own budgets", mode="filter", rows=[14], open=[0, 2], steps=steps,
          budgets={0: 0}, tensor="values")
 
+    parallel = []
+    if not cfg.get("sliding_window"):
+        # Shared prefix, then three chunks at one place (one of them not stored), then a question.
+        tokens = [t for s in spans for t in s[0]]
+        side = [(tokens[:2], None, 5), (tokens[2:9], 7, 7), (tokens[9:13], None, 7),
+                (tokens[13:22], 30, 7), (tokens[22:], None, 17)]
+        for temperature, scale in ((1.0, 1.0), (0.9, 0.9), (0.7, 1.2)):
+            found, _, _ = model.blend(side, mode="parallel", beside=[1, 2, 3],
+                                      temperature=temperature, scale=scale)
+            parallel.append(dict(
+                spans=[dict(tokens=s[0], base=s[1], start=s[2]) for s in side],
+                temperature=temperature, scale=scale, logits=numbers(found)))
     logits, cache, _ = model.blend(spans, mode="realign")
     generated, steps, places = [], [], list(places)
     for _ in range(5):
@@ -405,7 +442,7 @@ def fixture(name, overrides, folder):
         full=dict(logits=numbers(full), lastKeys=numbers(last[0]), lastValues=numbers(last[1])),
         chunkKeys=numbers(chunk[-1][0]),
         capture=model.capture(tokens, 3, [(0, 9), (12, 18), (18, 23)]),
-        cases=cases, generated=generated, decodeLogits=steps), separators=(",", ":")) + "\n")
+        parallel=parallel, cases=cases, generated=generated, decodeLogits=steps), separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
