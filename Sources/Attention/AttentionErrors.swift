@@ -33,6 +33,8 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
     case tokenOutOfRange(token: UInt32, row: Int, vocabularySize: Int)
     /// A position below 0 or beyond the model's longest prompt.
     case positionOutOfRange(position: Int, limit: Int)
+    /// Stored positions that are not one a token, or do not rise.
+    case positionsMismatch(span: Int, tokenCount: Int, found: Int)
     /// Span `span` begins before the end of the one before it.
     case spansOverlap(span: Int)
     case ratioOutOfRange(Double)
@@ -61,6 +63,8 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
             "token \(token) in row \(row) is not in the vocabulary of \(size)"
         case .positionOutOfRange(let position, let limit):
             "positions from \(position) on leave the model's 0..<\(limit)"
+        case .positionsMismatch(let span, let count, let found):
+            "span \(span): \(found) stored positions for \(count) tokens, or they do not rise"
         case .spansOverlap(let span): "span \(span) begins before the one before it ends"
         case .ratioOutOfRange(let ratio): "recompute ratio \(ratio) is not in 0...1"
         case .parallelRefused(let reason): reason

@@ -39,7 +39,7 @@ public struct BlendedPrefill: ~Copyable {
     let isReused: [Bool]
     let filter: RowFilter?
     /// Shift of each loaded span's keys to its place; `nil` where nothing turns.
-    let shifts: [RotaryTable?]
+    let shifts: [SpanShift?]
     var batch: RowBatch
     var cache: KVCache
     /// Loaded spans whose planes of `nextLayer` have arrived.
@@ -71,9 +71,7 @@ public struct BlendedPrefill: ~Copyable {
         for (index, span) in spans.enumerated() {
             try model.checkTokens(span.tokens, firstRow: tokens.count)
             try model.checkPositions(span.start, count: span.tokens.count)
-            if case .loaded(let base) = span.source {
-                try model.checkPositions(base, count: span.tokens.count)
-            }
+            try Self.check(span, index, model)
             if !isBeside(index), let highest, span.start <= highest {
                 throw .spansOverlap(span: index)
             }
@@ -96,7 +94,7 @@ public struct BlendedPrefill: ~Copyable {
         isReused = spans.flatMap { Array(repeating: $0.isLoaded, count: $0.tokens.count) }
         filter = Self.filter(
             plan, isReused: isReused, spanRows: spanRows, loadedSpans: loadedSpans)
-        shifts = spans.map { Self.shift(of: $0, plan: plan, format: format, model) }
+        shifts = spans.map { SpanShift($0, plan: plan, format: format, model) }
         var context = PassContext(model, positions: positions)
         context.segments = segments
         context.parallel = block.map { ParallelRows($0, spanRows: spanRows) }
@@ -142,22 +140,6 @@ public struct BlendedPrefill: ~Copyable {
     private static func firstRows(_ plan: BlendPlan, isReused: [Bool]) -> [Int] {
         if plan == .recompute { return Array(isReused.indices) }
         return isReused.indices.filter { !isReused[$0] || $0 == isReused.count - 1 }
-    }
-
-    /// One angle for a span that moves as a whole; for keys stored before rotation, one a row.
-    private static func shift(
-        of span: PromptSpan, plan: BlendPlan, format: PlaneFormat, _ model: Model
-    ) -> RotaryTable? {
-        guard case .loaded(let base) = span.source else { return nil }
-        let place = plan == .concatenate ? base : span.start
-        switch format.keyForm {
-        case .beforeRotation:
-            let places = Array(place..<place + span.tokens.count)
-            return RotaryTable(model.frequencies, positions: places)
-        case .afterRotation:
-            return place == base
-                ? nil : RotaryTable(model.frequencies, shifts: [place - base])
-        }
     }
 
     /// What `layer` wants of the loaded planes; what it does not want need not be read.

@@ -10,6 +10,8 @@ public struct PromptSpan: Sendable, Hashable {
         case fresh
         /// From planes that were computed with the span's first token at `basePosition`.
         case loaded(basePosition: Int)
+        /// From planes whose tokens stood at these positions, one each, rising.
+        case loadedAt(positions: [Int])
     }
 
     public var tokens: [UInt32]

@@ -243,6 +243,95 @@ struct BlendTests {
         }
     }
 
+    /// A chunk of every second token of a longer prefill: its keys stand two apart.
+    @Test("keys at positions that are not consecutive are each turned from their own")
+    func scattered() throws {
+        let shape = ModelConfiguration.tiny
+        let row = shape.rowElementCount
+        let tokens = spans[2].tokens
+        let close = try model.prefill(tokens, basePosition: 3).cache.planes
+        let positions = tokens.indices.map { 3 + $0 * ($0 + 1) / 2 }
+        var far = close
+        for index in tokens.indices {
+            for layer in 0..<3 {
+                var keys = Array(close.layers[layer].keys[index * row..<(index + 1) * row])
+                realign(
+                    &keys, geometry: shape.geometry, rotary: shape.rotary, from: 3 + index,
+                    to: positions[index])
+                far.layers[layer].keys.replaceSubrange(index * row..<(index + 1) * row, with: keys)
+            }
+        }
+        func run(_ source: PromptSpan.Source, _ planes: KVPlanes, _ plan: BlendPlan) throws
+            -> PrefillResult
+        {
+            let prompt = [
+                PromptSpan(tokens: tokens, source: source, start: 20),
+                PromptSpan(tokens: [1, 2], source: .fresh, start: 31),
+            ]
+            var prefill = try BlendedPrefill(model: model, spans: prompt, plan: plan)
+            for layer in 0..<3 {
+                try prefill.load(
+                    layer: layer, span: 0,
+                    keys: planes.encoded(.keys, layer: layer, as: .float32),
+                    values: planes.encoded(.values, layer: layer, as: .float32))
+                try prefill.compute(layer: layer)
+            }
+            return try prefill.finish()
+        }
+        let expected = try run(.loaded(basePosition: 3), close, .realign)
+        let found = try run(.loadedAt(positions: positions), far, .realign)
+        #expect(relativeError(found.logits, expected.logits) < 1e-5)
+        let wrong = try run(.loaded(basePosition: 3), far, .realign)
+        #expect(relativeError(wrong.logits, expected.logits) > 1e-3)
+        let stored = try run(.loadedAt(positions: positions), far, .concatenate)
+        #expect(stored.cache.planes.rows(0..<11) == far)
+        for bad in [[3], Array(repeating: 3, count: 11), Array((0..<11).reversed())] {
+            let span = PromptSpan(
+                tokens: tokens, source: .loadedAt(positions: bad), start: 0)
+            #expect(throws: AttentionError.self) {
+                _ = try BlendedPrefill(model: model, spans: [span], plan: .realign).nextLayer
+            }
+        }
+    }
+
+    @Test("repair that is stopped leaves what was loaded, from the next layer on")
+    func stopped() throws {
+        func run(_ stops: Set<Int>) throws -> PrefillResult {
+            var prefill = try BlendedPrefill(
+                model: model, spans: spans, plan: .rows([3, 4, 13, 14, 15]))
+            let stored = try [
+                0: model.prefill(spans[0].tokens).cache.planes,
+                2: model.prefill(spans[2].tokens, basePosition: 50).cache.planes,
+            ]
+            for layer in 0..<3 {
+                for span in prefill.loadedSpans {
+                    try prefill.load(
+                        layer: layer, span: span,
+                        keys: stored[span]!.encoded(.keys, layer: layer, as: .float32),
+                        values: stored[span]!.encoded(.values, layer: layer, as: .float32))
+                }
+                try prefill.compute(layer: layer)
+                if layer == 0 { try prefill.stopRepair(of: stops) }
+            }
+            return try prefill.finish()
+        }
+        let all = try run([])
+        let some = try run([2])
+        #expect(all.statistics.computedRowCounts == [10, 10, 10])
+        #expect(some.statistics.computedRowCounts == [10, 7, 7])
+        #expect(some.statistics.chosenRows == [3, 4])
+        let realigned = try blend(model, spans, .realign).cache.planes
+        #expect(some.cache.planes.rows(12..<23).layers[2] == realigned.rows(12..<23).layers[2])
+        #expect(all.cache.planes.rows(12..<23).layers[2] != realigned.rows(12..<23).layers[2])
+        var prefill = try BlendedPrefill(model: model, spans: spans, plan: .realign)
+        do throws(AttentionError) {
+            try prefill.stopRepair(of: [1])
+            Issue.record("a fresh span was stopped")
+        } catch {
+            #expect(error == .spanNotLoaded(span: 1))
+        }
+    }
+
     @Test("concatenation and realignment differ, unless nothing moves")
     func concatenation() throws {
         let moved = try blend(model, spans, .concatenate)
