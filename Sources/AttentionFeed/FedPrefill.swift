@@ -4,7 +4,9 @@
 
 import Attention
 import ChunkDB
+import ChunkFormat
 import Feed
+import KVModel
 
 /// What a fed prefill ends in.
 public struct FedPrefillResult: Sendable {
@@ -77,7 +79,7 @@ extension Namespace {
         _ model: Model
     ) throws(AttentionFeedError) -> BlendedPrefill {
         let misses = Set(feed?.misses ?? Array(chunks.indices))
-        let bases = feed?.chunks.map(\.basePosition) ?? []
+        let stored = feed?.chunks ?? []
         var spans: [PromptSpan] = []
         var start = 0
         var found = 0
@@ -86,7 +88,11 @@ extension Namespace {
             if misses.contains(index) {
                 source = .fresh
             } else {
-                source = .loaded(basePosition: bases[found])
+                let positions = stored[found].metadata.detail.positions
+                source =
+                    positions.isEmpty
+                    ? .loaded(basePosition: stored[found].basePosition)
+                    : .loadedAt(positions: positions.map(Int.init))
                 found += 1
             }
             spans.append(PromptSpan(tokens: tokens, source: source, start: start))
@@ -101,7 +107,7 @@ extension Namespace {
         }
     }
 
-    private func next(_ feed: ChunkFeed) async throws(AttentionFeedError) -> FedLayer {
+    func next(_ feed: ChunkFeed) async throws(AttentionFeedError) -> FedLayer {
         do throws(StoreError) {
             guard let layer = try await feed.nextLayer() else {
                 preconditionFailure("a feed gives every layer once")
@@ -112,7 +118,7 @@ extension Namespace {
         }
     }
 
-    private func load(_ fed: FedLayer, into prefill: inout BlendedPrefill)
+    func load(_ fed: FedLayer, into prefill: inout BlendedPrefill)
         throws(AttentionFeedError)
     {
         let spans = prefill.loadedSpans
