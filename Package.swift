@@ -74,7 +74,10 @@ let package = Package(
         .target(name: "Attention", dependencies: ["KVModel", "Primitives"], swiftSettings: houseRules),
         .target(name: "Fusion", dependencies: ["KVModel", "Primitives"], swiftSettings: houseRules),
         .target(
-            name: "AttentionFeed", dependencies: ["Feed", "Attention", "ChunkDB"],
+            name: "AttentionFeed",
+            dependencies: [
+                "Feed", "Attention", "ChunkDB", "Fusion", "ChunkFormat", "KVModel", "Primitives",
+            ],
             swiftSettings: houseRules),
         .executableTarget(
             name: "chunkdb",
@@ -136,7 +139,10 @@ let package = Package(
             exclude: ["Snapshots"], swiftSettings: testRules),
         .testTarget(
             name: "AttentionFeedTests",
-            dependencies: ["AttentionFeed", "Attention", "EngineTestSupport", "StoreTestSupport"],
+            dependencies: [
+                "AttentionFeed", "Attention", "Fusion", "KVModel", "Primitives", "EngineTestSupport",
+                "StoreTestSupport",
+            ],
             swiftSettings: testRules),
         .testTarget(
             name: "ModelTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],

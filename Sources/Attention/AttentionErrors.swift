@@ -33,12 +33,18 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
     case tokenOutOfRange(token: UInt32, row: Int, vocabularySize: Int)
     /// A position below 0 or beyond the model's longest prompt.
     case positionOutOfRange(position: Int, limit: Int)
+    /// Stored positions that are not one a token, or do not rise.
+    case positionsMismatch(span: Int, tokenCount: Int, found: Int)
     /// Span `span` begins before the end of the one before it.
     case spansOverlap(span: Int)
     case ratioOutOfRange(Double)
+    /// Chunks that cannot stand side by side in this prompt or model.
+    case parallelRefused(String)
     case layerOutOfRange(layer: Int, layerCount: Int)
     case rowOutOfRange(row: Int, rowCount: Int)
     case spanNotLoaded(span: Int)
+    /// Segment `segment` of a capture begins before the one in front of it ends.
+    case segmentsOverlap(segment: Int)
     /// Layers are handed over in order, once each.
     case layerOutOfOrder(expected: Int, found: Int)
     /// `finish` before the last layer.
@@ -57,11 +63,16 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
             "token \(token) in row \(row) is not in the vocabulary of \(size)"
         case .positionOutOfRange(let position, let limit):
             "positions from \(position) on leave the model's 0..<\(limit)"
+        case .positionsMismatch(let span, let count, let found):
+            "span \(span): \(found) stored positions for \(count) tokens, or they do not rise"
         case .spansOverlap(let span): "span \(span) begins before the one before it ends"
         case .ratioOutOfRange(let ratio): "recompute ratio \(ratio) is not in 0...1"
+        case .parallelRefused(let reason): reason
         case .layerOutOfRange(let layer, let count): "layer \(layer) is not in 0..<\(count)"
         case .rowOutOfRange(let row, let count): "row \(row) is not in 0..<\(count)"
         case .spanNotLoaded(let span): "span \(span) is not a loaded span of this prompt"
+        case .segmentsOverlap(let segment):
+            "segment \(segment) begins before the one in front of it ends"
         case .layerOutOfOrder(let expected, let found):
             "layer \(found) was handed over, layer \(expected) is due"
         case .unfinished(let done, let count): "only \(done) of \(count) layers are computed"

@@ -39,14 +39,13 @@ extension BlendedPrefill {
         format.elementType.decode(values, into: &cache.planes.layers[layer].values, at: start)
         arrived.insert(span)
         guard let shift = shifts[span] else { return }
-        let perRow = format.keyForm == .beforeRotation
         // SAFETY: the span's rows lie in the plane from `start` on, one after the other.
         unsafe cache.planes.layers[layer].keys.withUnsafeMutableBufferPointer { plane in
             for row in 0..<rowCount {
-                unsafe shift.rotate(
+                unsafe shift.table.rotate(
                     plane.baseAddress! + start + row * shape.rowElementCount,
                     headCount: shape.kvHeadCount, headDimension: shape.headDimension,
-                    entry: perRow ? row : 0, pairing: shape.rotary.pairing)
+                    entry: shift.entry(of: row), pairing: shape.rotary.pairing)
             }
         }
     }

@@ -4,26 +4,31 @@
 import KVModel
 
 extension BlendedPrefill {
-    /// At the check every row has just been projected in its context. Returns the rows that go on:
-    /// those that deviate most, and all that are not reused.
+    /// At a check every open row that came this far has just been projected in its context. Returns
+    /// the rows (of the batch) that go on: those that deviate most, and all that are kept anyway.
     mutating func chooseRows(
-        _ fresh: LayerPlanes, layer: Int, ratio: Double, tensor: DeviationTensor
+        _ fresh: LayerPlanes, _ step: BlendFilter.Step, _ filter: RowFilter
     ) -> [Int] {
         let row = model.configuration.rowElementCount
-        let kind: PlaneKind = tensor == .values ? .values : .keys
-        let loaded = cache.planes.layers[layer][kind]
-        // Up to here the batch is the whole prompt: its index is the row.
-        statistics.deviations = isReused.indices.filter { isReused[$0] }.map {
-            RowDeviation(
-                row: $0, squaredDistance: squaredDistance(fresh[kind], loaded, at: $0 * row, row))
+        let kind: PlaneKind = filter.tensor == .values ? .values : .keys
+        let loaded = cache.planes.layers[step.layer][kind]
+        let computed = fresh[kind]
+        var deviations: [RowDeviation] = []
+        for (index, slot) in batch.slots.enumerated() where isReused[slot] {
+            deviations.append(
+                RowDeviation(
+                    row: slot,
+                    squaredDistance: squaredDistance(
+                        computed, at: index * row, loaded, at: slot * row, row)))
         }
-        let budget = recomputeBudget(
-            ratio: ratio, reusedTokenCount: statistics.reusedTokenCount)
-        let chosen = choose(statistics.deviations, budget)
-        var isActive = isReused.map { !$0 }
-        isActive[isActive.count - 1] = true
-        for slot in chosen where isActive.indices.contains(slot) { isActive[slot] = true }
-        return isActive.indices.filter { isActive[$0] }
+        if statistics.deviations.isEmpty { statistics.deviations = deviations }
+        // Known rows are in no budget.
+        let open = deviations.filter { filter.isOpen($0.row) }
+        var goesOn = filter.isKept
+        for slot in filter.choose(open, at: step, by: choose) where goesOn.indices.contains(slot) {
+            goesOn[slot] = true
+        }
+        return batch.slots.indices.filter { goesOn[batch.slots[$0]] }
     }
 
     /// Copies the computed rows at `rows` (of the batch) over the planes' rows.

@@ -28,45 +28,62 @@ public struct BlendedPrefill: ~Copyable {
     public private(set) var nextLayer = 0
     public internal(set) var statistics = PrefillStatistics()
 
-    let context: PassContext
+    /// What was captured up to `nextLayer`; `nil` without segments.
+    public private(set) var capture: AttentionCapture?
+
+    var context: PassContext
     let choose: RowChooser
     /// First row of every span, and the prompt's length.
     let spanRows: [Int]
     /// Whether each row belongs to a loaded span.
     let isReused: [Bool]
+    let filter: RowFilter?
     /// Shift of each loaded span's keys to its place; `nil` where nothing turns.
-    let shifts: [RotaryTable?]
+    let shifts: [SpanShift?]
     var batch: RowBatch
     var cache: KVCache
     /// Loaded spans whose planes of `nextLayer` have arrived.
     var arrived: Set<Int> = []
 
-    /// Opens a prefill. *Throws:* what does not fit the model: tokens, positions, plan.
+    /// Opens a prefill. Attention on the rows of `segments`, ascending, is captured: about
+    /// 1 / (4 · head dimension) more work in attention. *Throws:* what does not fit the model:
+    /// tokens, positions, plan, segments.
     public init(
         model: Model, spans: [PromptSpan], plan: BlendPlan,
         format: PlaneFormat = PlaneFormat(elementType: .float32),
+        capturing segments: [Range<Int>] = [],
         choosing choose: @escaping RowChooser = { rowsOfLargestDeviation($0, budget: $1) }
     ) throws(AttentionError) {
         let shape = model.configuration
         guard format.elementType.isPlainFloat else {
             throw .elementTypeUnsupported(format.elementType)
         }
+        var block: ParallelBlock?
+        if case .parallel(let given) = plan { block = given }
+        /// Whether a span of a block stands beside the one in front of it.
+        func isBeside(_ span: Int) -> Bool {
+            block.map { $0.spans.contains(span) && span > $0.spans.lowerBound } ?? false
+        }
+        var highest: Int?
         var spanRows = [0]
         var positions: [Int] = []
         var tokens: [UInt32] = []
         for (index, span) in spans.enumerated() {
             try model.checkTokens(span.tokens, firstRow: tokens.count)
             try model.checkPositions(span.start, count: span.tokens.count)
-            if case .loaded(let base) = span.source {
-                try model.checkPositions(base, count: span.tokens.count)
+            try Self.check(span, index, model)
+            if !isBeside(index), let highest, span.start <= highest {
+                throw .spansOverlap(span: index)
             }
-            if let last = positions.last, span.start <= last { throw .spansOverlap(span: index) }
+            highest = max(highest ?? -1, span.start + span.tokens.count - 1)
             positions += span.start..<span.start + span.tokens.count
             tokens += span.tokens
             spanRows.append(tokens.count)
         }
         guard !tokens.isEmpty else { throw .emptyPrompt }
-        try Self.check(plan, rowCount: tokens.count, layerCount: shape.layerCount)
+        try Self.check(
+            plan, rowCount: tokens.count, shape, spans: spans)
+        try AttentionCapture.check(segments, rowCount: tokens.count)
         self.model = model
         self.spans = spans
         self.plan = plan
@@ -75,24 +92,33 @@ public struct BlendedPrefill: ~Copyable {
         self.spanRows = spanRows
         loadedSpans = spans.indices.filter { spans[$0].isLoaded && !spans[$0].tokens.isEmpty }
         isReused = spans.flatMap { Array(repeating: $0.isLoaded, count: $0.tokens.count) }
-        shifts = spans.map { Self.shift(of: $0, plan: plan, format: format, model) }
-        context = PassContext(model, positions: positions)
+        filter = Self.filter(
+            plan, isReused: isReused, spanRows: spanRows, loadedSpans: loadedSpans)
+        shifts = spans.map { SpanShift($0, plan: plan, format: format, model) }
+        var context = PassContext(model, positions: positions)
+        context.segments = segments
+        context.parallel = block.map { ParallelRows($0, spanRows: spanRows) }
+        self.context = context
+        capture =
+            segments.isEmpty ? nil : AttentionCapture(segments: segments, rowCount: tokens.count)
         cache = KVCache(
             planes: KVPlanes(
                 geometry: Array(repeating: shape.geometry, count: shape.layerCount),
                 tokenCount: tokens.count),
-            positions: positions)
+            positions: positions, parallel: context.parallel)
         let everyRow = RowBatch(slots: Array(tokens.indices), hidden: model.embed(tokens))
         batch = everyRow.keeping(
-            Self.firstRows(plan, isReused: isReused), hiddenSize: shape.hiddenSize)
+            filter?.firstRows ?? Self.firstRows(plan, isReused: isReused),
+            hiddenSize: shape.hiddenSize)
         statistics.promptTokenCount = tokens.count
         statistics.reusedTokenCount = isReused.count { $0 }
         statistics.projectionShare = shape.keyValueShare
     }
 
     private static func check(
-        _ plan: BlendPlan, rowCount: Int, layerCount: Int
+        _ plan: BlendPlan, rowCount: Int, _ shape: ModelConfiguration, spans: [PromptSpan]
     ) throws(AttentionError) {
+        let layerCount = shape.layerCount
         switch plan {
         case .blend(let ratio, let checkLayer, _, _):
             guard ratio >= 0, ratio <= 1 else { throw .ratioOutOfRange(ratio) }
@@ -103,44 +129,26 @@ public struct BlendedPrefill: ~Copyable {
             for row in rows where !(0..<rowCount).contains(row) {
                 throw .rowOutOfRange(row: row, rowCount: rowCount)
             }
+        case .filtered(let filter):
+            try check(filter, rowCount: rowCount, layerCount: layerCount, spans: spans)
+        case .parallel(let block): try check(block, spans: spans, shape)
         case .concatenate, .realign, .recompute: break
         }
     }
 
-    /// The rows computed from layer 0 on.
+    /// The rows computed from layer 0 on by a plan without a filter.
     private static func firstRows(_ plan: BlendPlan, isReused: [Bool]) -> [Int] {
-        var isActive = isReused.map { !$0 }
-        isActive[isActive.count - 1] = true
-        switch plan {
-        case .concatenate, .realign: break
-        case .rows(let rows): for row in rows { isActive[row] = true }
-        case .blend, .recompute: return Array(isReused.indices)
-        }
-        return isActive.indices.filter { isActive[$0] }
-    }
-
-    /// One angle for a span that moves as a whole; for keys stored before rotation, one a row.
-    private static func shift(
-        of span: PromptSpan, plan: BlendPlan, format: PlaneFormat, _ model: Model
-    ) -> RotaryTable? {
-        guard case .loaded(let base) = span.source else { return nil }
-        let place = plan == .concatenate ? base : span.start
-        switch format.keyForm {
-        case .beforeRotation:
-            let places = Array(place..<place + span.tokens.count)
-            return RotaryTable(model.frequencies, positions: places)
-        case .afterRotation:
-            return place == base
-                ? nil : RotaryTable(model.frequencies, shifts: [place - base])
-        }
+        if plan == .recompute { return Array(isReused.indices) }
+        return isReused.indices.filter { !isReused[$0] || $0 == isReused.count - 1 }
     }
 
     /// What `layer` wants of the loaded planes; what it does not want need not be read.
     public func demand(layer: Int) -> PlaneDemand {
         let isNeeded =
             switch plan {
-            case .concatenate, .realign, .rows: true
-            case .blend(_, let checkLayer, _, _): layer >= checkLayer
+            case .concatenate, .realign, .parallel: true
+            case .blend, .filtered, .rows:
+                filter.map { $0.hasClosed || layer >= $0.steps.first?.layer ?? .max } ?? true
             case .recompute: false
             }
         return isNeeded ? .required : layer == 0 ? .selfTest : .unused
@@ -158,16 +166,18 @@ public struct BlendedPrefill: ~Copyable {
         let fresh = weights.keysAndValues(batch, context)
         statistics.projectedRowCounts.append(batch.slots.count)
         if layer == 0 { testLayerZero(fresh) }
-        if case .blend(let ratio, layer, let tensor, let keepsComputed) = plan {
-            let kept = chooseRows(fresh, layer: layer, ratio: ratio, tensor: tensor)
-            splice(fresh, rows: keepsComputed ? Array(batch.slots.indices) : kept, into: layer)
+        if let filter, let step = filter.step(at: layer) {
+            let kept = chooseRows(fresh, step, filter)
+            splice(
+                fresh, rows: filter.keepsComputed ? Array(batch.slots.indices) : kept, into: layer)
             batch = batch.keeping(kept, hiddenSize: model.configuration.hiddenSize)
         } else {
             splice(fresh, rows: Array(batch.slots.indices), into: layer)
         }
         let packed = PackedPlanes(
             cache.planes.layers[layer], geometry: model.configuration.geometry)
-        weights.transform(&batch, packed, context)
+        let masses = weights.transform(&batch, packed, context)
+        capture?.add(masses, slots: batch.slots)
         statistics.computedRowCounts.append(batch.slots.count)
         nextLayer += 1
         arrived = []
@@ -181,7 +191,8 @@ public struct BlendedPrefill: ~Copyable {
         }
         statistics.chosenRows = batch.slots.filter { isReused[$0] }
         let logits = model.logits(of: batch.hidden.suffix(model.configuration.hiddenSize))
-        return PrefillResult(logits: logits, cache: cache, statistics: statistics)
+        return PrefillResult(
+            logits: logits, cache: cache, statistics: statistics, capture: capture)
     }
 
     func checkTurn(_ layer: Int) throws(AttentionError) {

@@ -47,52 +47,64 @@ extension DecoderLayer {
     }
 
     /// Attention of the batch's rows to all rows of `planes`, then the feed-forward part; both
-    /// added to the batch's residual stream.
-    func transform(_ batch: inout RowBatch, _ planes: PackedPlanes, _ context: PassContext) {
+    /// added to the batch's residual stream. Returns the rows' masses on the context's segments,
+    /// `[row of the batch][segment]`.
+    @discardableResult
+    func transform(
+        _ batch: inout RowBatch, _ planes: PackedPlanes, _ context: PassContext
+    ) -> [Float] {
         let shape = context.configuration
         let hidden = shape.hiddenSize
         let query = shape.queryElementCount
         let wide = shape.intermediateSize
         let slots = batch.slots
+        let segmentCount = context.segments.count
+        var masses = [Float](repeating: 0, count: slots.count * segmentCount)
         // SAFETY: blocks are disjoint ranges of rows; scratch areas lie one after the other.
-        unsafe batch.hidden.withUnsafeMutableBufferPointer { states in
-            let states = states.baseAddress!
-            context.parallelism.forEachBlock(
-                rowCount: slots.count,
-                operationsPerRow: 2 * hidden * query + 3 * hidden * wide
-                    + query * context.positions.count
-            ) { block in
-                let count = block.count
-                let rows = unsafe states + block.lowerBound * hidden
-                unsafe withScratch(count * (2 * hidden + 2 * max(query, wide))) { scratch in
-                    let normed = unsafe scratch
-                    let sums = unsafe normed + count * hidden
-                    let left = unsafe sums + count * hidden
-                    let right = unsafe left + count * max(query, wide)
+        // Without segments no mass is ever written.
+        unsafe masses.withUnsafeMutableBufferPointer { masses in
+            unsafe batch.hidden.withUnsafeMutableBufferPointer { states in
+                let states = states.baseAddress!
+                let masses = segmentCount == 0 ? nil : masses.baseAddress
+                context.parallelism.forEachBlock(
+                    rowCount: slots.count,
+                    operationsPerRow: 2 * hidden * query + 3 * hidden * wide
+                        + query * context.positions.count
+                ) { block in
+                    let count = block.count
+                    let rows = unsafe states + block.lowerBound * hidden
+                    unsafe withScratch(count * (2 * hidden + 2 * max(query, wide))) { scratch in
+                        let normed = unsafe scratch
+                        let sums = unsafe normed + count * hidden
+                        let left = unsafe sums + count * hidden
+                        let right = unsafe left + count * max(query, wide)
 
-                    unsafe normalizeRows(rows, inputNorm, count, shape, into: normed)
-                    unsafe queries.apply(normed, count, into: left)
-                    for index in 0..<count {
-                        unsafe context.angles.rotate(
-                            left + index * query, headCount: shape.headCount,
-                            headDimension: shape.headDimension,
-                            entry: slots[block.lowerBound + index] - context.anglesStart,
-                            pairing: shape.rotary.pairing)
+                        unsafe normalizeRows(rows, inputNorm, count, shape, into: normed)
+                        unsafe queries.apply(normed, count, into: left)
+                        for index in 0..<count {
+                            unsafe context.angles.rotate(
+                                left + index * query, headCount: shape.headCount,
+                                headDimension: shape.headDimension,
+                                entry: slots[block.lowerBound + index] - context.anglesStart,
+                                pairing: shape.rotary.pairing)
+                        }
+                        unsafe attend(
+                            left, slots: slots[block], to: planes, context, into: right,
+                            masses: masses.map { unsafe $0 + block.lowerBound * segmentCount })
+                        unsafe output.apply(right, count, into: sums)
+                        unsafe add(sums, count: count * hidden, to: rows)
+
+                        unsafe normalizeRows(rows, forwardNorm, count, shape, into: normed)
+                        unsafe gate.apply(normed, count, into: left)
+                        unsafe up.apply(normed, count, into: right)
+                        unsafe gateUnits(left, up: right, count: count * wide)
+                        unsafe down.apply(left, count, into: sums)
+                        unsafe add(sums, count: count * hidden, to: rows)
                     }
-                    unsafe attend(
-                        left, slots: slots[block], to: planes, context, into: right)
-                    unsafe output.apply(right, count, into: sums)
-                    unsafe add(sums, count: count * hidden, to: rows)
-
-                    unsafe normalizeRows(rows, forwardNorm, count, shape, into: normed)
-                    unsafe gate.apply(normed, count, into: left)
-                    unsafe up.apply(normed, count, into: right)
-                    unsafe gateUnits(left, up: right, count: count * wide)
-                    unsafe down.apply(left, count, into: sums)
-                    unsafe add(sums, count: count * hidden, to: rows)
                 }
             }
         }
+        return masses
     }
 }
 

@@ -13,7 +13,8 @@ extension Model {
         let row = cache.positions.count
         cache.positions.append(cache.nextPosition)
         cache.planes.tokenCount += 1
-        let context = PassContext(self, positions: cache.positions, computingFrom: row)
+        var context = PassContext(self, positions: cache.positions, computingFrom: row)
+        context.parallel = cache.parallel
         var batch = RowBatch(slots: [row], hidden: embed([token]))
         for (index, layer) in layers.enumerated() {
             let fresh = layer.keysAndValues(batch, context)

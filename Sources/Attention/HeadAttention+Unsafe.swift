@@ -4,10 +4,12 @@
 import KVModel
 
 /// Attention of contiguous query rows `[row][head][dim]` (rotated) to all of `planes`.
-/// `slots` says which rows of the prompt the queries are.
+/// `slots` says which rows of the prompt the queries are. With a capture, `masses` is
+/// `[row][segment]` and gets each row's weights (mean of heads) on the context's segments.
 func attend(
     _ queries: UnsafePointer<Float>, slots: ArraySlice<Int>, to planes: PackedPlanes,
-    _ context: PassContext, into target: UnsafeMutablePointer<Float>
+    _ context: PassContext, into target: UnsafeMutablePointer<Float>,
+    masses: UnsafeMutablePointer<Float>? = nil
 ) {
     let shape = context.configuration
     let dimension = shape.headDimension
@@ -40,9 +42,23 @@ func attend(
                             into: scores + low, cStride: padded)
                         var sums = SIMD4<Float>.zero
                         for row in 0..<count {
-                            sums[row] = unsafe exponentiate(
-                                scores + row * padded, visible: visible[row], first: low,
-                                padded: high, scale: scale)
+                            if let parallel = context.parallel {
+                                sums[row] = unsafe exponentiate(
+                                    scores + row * padded,
+                                    row: slots[slots.startIndex + first + row],
+                                    padded: high, scale: scale, parallel)
+                            } else {
+                                sums[row] = unsafe exponentiate(
+                                    scores + row * padded, visible: visible[row], first: low,
+                                    padded: high, scale: scale)
+                            }
+                            if let masses = unsafe masses {
+                                unsafe addMasses(
+                                    scores + row * padded, visible: visible[row],
+                                    segments: context.segments,
+                                    share: 1 / (sums[row] * Float(shape.headCount)),
+                                    to: masses + (first + row) * context.segments.count)
+                            }
                         }
                         unsafe multiply(
                             scores + low, aStride: padded, rowCount: count,
@@ -60,5 +76,23 @@ func attend(
                 }
             }
         }
+    }
+}
+
+/// Adds one head's weights, summed over each segment and times `share`, to one row's masses.
+private func addMasses(
+    _ weights: UnsafePointer<Float>, visible: Range<Int>, segments: [Range<Int>], share: Float,
+    to masses: UnsafeMutablePointer<Float>
+) {
+    // SAFETY: weights reach to the end of `visible`; there is a mass for each segment.
+    for (segment, rows) in segments.enumerated() {
+        let rows = rows.clamped(to: visible)
+        var sum = Lanes.zero
+        var row = rows.lowerBound
+        while row < rows.upperBound {
+            unsafe sum += load(weights + row, count: rows.upperBound - row)
+            row += 8
+        }
+        unsafe masses[segment] += sum.sum() * share
     }
 }

@@ -118,7 +118,8 @@ public struct KVPlanes: Sendable, Equatable {
         let kind: PlaneKind = tensor == .values ? .values : .keys
         let row = geometry[layer].rowElementCount
         return (0..<min(tokenCount, other.tokenCount)).map {
-            squaredDistance(layers[layer][kind], other.layers[layer][kind], at: $0 * row, row)
+            squaredDistance(
+                layers[layer][kind], at: $0 * row, other.layers[layer][kind], at: $0 * row, row)
         }
     }
 
@@ -130,11 +131,13 @@ public struct KVPlanes: Sendable, Equatable {
     }
 }
 
-/// Σ (a − b)² over `count` numbers from `start`.
-func squaredDistance(_ a: [Float], _ b: [Float], at start: Int, _ count: Int) -> Float {
+/// Σ (a − b)² over `count` numbers from each one's start.
+func squaredDistance(
+    _ a: [Float], at aStart: Int, _ b: [Float], at bStart: Int, _ count: Int
+) -> Float {
     var sum: Float = 0
-    for index in start..<start + count {
-        let difference = a[index] - b[index]
+    for index in 0..<count {
+        let difference = a[aStart + index] - b[bStart + index]
         sum += difference * difference
     }
     return sum

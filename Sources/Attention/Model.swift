@@ -44,14 +44,15 @@ public final class Model: Sendable {
             elementType: elementType, rotary: configuration.rotary, keyForm: .afterRotation)
     }
 
-    /// Full prefill of `tokens` at consecutive positions from `basePosition`.
+    /// Full prefill of `tokens` at consecutive positions from `basePosition`; attention on the rows
+    /// of `segments` is captured.
     public func prefill(
-        _ tokens: [UInt32], basePosition: Int = 0
+        _ tokens: [UInt32], basePosition: Int = 0, capturing segments: [Range<Int>] = []
     ) throws(AttentionError) -> PrefillResult {
         var prefill = try BlendedPrefill(
             model: self,
             spans: [PromptSpan(tokens: tokens, source: .fresh, start: basePosition)],
-            plan: .recompute)
+            plan: .recompute, capturing: segments)
         for layer in 0..<configuration.layerCount { try prefill.compute(layer: layer) }
         return try prefill.finish()
     }

@@ -10,11 +10,14 @@ public struct PromptSpan: Sendable, Hashable {
         case fresh
         /// From planes that were computed with the span's first token at `basePosition`.
         case loaded(basePosition: Int)
+        /// From planes whose tokens stood at these positions, one each, rising.
+        case loadedAt(positions: [Int])
     }
 
     public var tokens: [UInt32]
     public var source: Source
-    /// The position of the first token in this prompt. Spans ascend and do not overlap.
+    /// The position of the first token in this prompt. Spans ascend and do not overlap, but for
+    /// those that stand side by side.
     public var start: Int
 
     public init(tokens: [UInt32], source: Source, start: Int) {
@@ -41,9 +44,14 @@ public enum BlendPlan: Sendable, Hashable {
     /// the rows not chosen and attend to the loaded ones; `keepsComputed` keeps them, at no cost.
     case blend(
         ratio: Double, checkLayer: Int, tensor: DeviationTensor, keepsComputed: Bool = false)
+    /// Rows known beforehand, rows compared at several layers (the paper's gradual filtering), and
+    /// budgets of single spans.
+    case filtered(BlendFilter)
     /// These prompt rows (0 is the first token of the first span) from layer 0 on; what a stored
     /// profile or token scores decided before any layer was computed.
     case rows([Int])
+    /// Chunks side by side, moved to their common place; nothing reused is recomputed (APE).
+    case parallel(ParallelBlock)
     /// Every token in every layer; loaded planes are ignored.
     case recompute
 }
@@ -109,7 +117,7 @@ public struct PrefillStatistics: Sendable, Hashable {
     public var projectedRowCounts: [Int] = []
     /// Reused rows that were recomputed to the end, ascending.
     public var chosenRows: [Int] = []
-    /// What the check saw, ascending by row; empty without a check.
+    /// What the first check saw, ascending by row; empty without a check.
     public var deviations: [RowDeviation] = []
     /// The largest difference between loaded and computed rows at layer 0, relative to the largest
     /// number there; `nil` when no row was both. Layer 0 depends on the token alone, so beyond the
@@ -134,8 +142,10 @@ public struct PrefillStatistics: Sendable, Hashable {
 /// Everything a query of the next token can see.
 public struct KVCache: Sendable {
     public internal(set) var planes: KVPlanes
-    /// The place of every row, ascending: what the mask and the next position go by.
+    /// The place of every row, ascending but for chunks side by side: what the mask and the next
+    /// position go by.
     public internal(set) var positions: [Int]
+    var parallel: ParallelRows?
     public var nextPosition: Int { (positions.last ?? -1) + 1 }
 }
 
@@ -145,6 +155,8 @@ public struct PrefillResult: Sendable {
     public var logits: [Float]
     public var cache: KVCache
     public var statistics: PrefillStatistics
+    /// Who looked at whom; `nil` when nobody asked.
+    public var capture: AttentionCapture?
 
     /// The likeliest next token.
     public var greedyToken: UInt32 { Attention.greedyToken(logits) }

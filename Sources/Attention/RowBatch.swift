@@ -24,11 +24,15 @@ struct RowBatch: Sendable {
 struct PassContext: Sendable {
     let configuration: ModelConfiguration
     let parallelism: Parallelism
-    /// The place of every row of the prompt, ascending.
+    /// The place of every row of the prompt, ascending but for chunks side by side.
     let positions: [Int]
     /// Angles of the places from row `anglesStart` on.
     let angles: RotaryTable
     let anglesStart: Int
+    /// Stretches of rows whose weights are summed for a capture; none without one.
+    var segments: [Range<Int>] = []
+    /// Chunks side by side; `nil` for plain attention.
+    var parallel: ParallelRows?
 
     init(_ model: Model, positions: [Int], computingFrom anglesStart: Int = 0) {
         configuration = model.configuration

@@ -4,7 +4,9 @@
 
 import Attention
 import ChunkDB
+import ChunkFormat
 import Feed
+import KVModel
 
 /// What a fed prefill ends in.
 public struct FedPrefillResult: Sendable {
@@ -53,7 +55,8 @@ extension Namespace {
     /// Layers whose loaded planes the plan never looks at.
     private func skippedLayers(_ plan: BlendPlan) -> Set<Int> {
         switch plan {
-        case .concatenate, .realign, .rows: []
+        // A filter may leave some spans out of its check, and those are needed in every layer.
+        case .concatenate, .realign, .rows, .filtered, .parallel: []
         case .recompute: Set(0..<binding.layerCount)
         // Layer 0 is read although it is computed: it is the self-test of binding and position.
         case .blend(_, let checkLayer, _, _): Set(1..<Swift.max(checkLayer, 1))
@@ -76,7 +79,7 @@ extension Namespace {
         _ model: Model
     ) throws(AttentionFeedError) -> BlendedPrefill {
         let misses = Set(feed?.misses ?? Array(chunks.indices))
-        let bases = feed?.chunks.map(\.basePosition) ?? []
+        let stored = feed?.chunks ?? []
         var spans: [PromptSpan] = []
         var start = 0
         var found = 0
@@ -85,7 +88,11 @@ extension Namespace {
             if misses.contains(index) {
                 source = .fresh
             } else {
-                source = .loaded(basePosition: bases[found])
+                let positions = stored[found].metadata.detail.positions
+                source =
+                    positions.isEmpty
+                    ? .loaded(basePosition: stored[found].basePosition)
+                    : .loadedAt(positions: positions.map(Int.init))
                 found += 1
             }
             spans.append(PromptSpan(tokens: tokens, source: source, start: start))
@@ -100,7 +107,7 @@ extension Namespace {
         }
     }
 
-    private func next(_ feed: ChunkFeed) async throws(AttentionFeedError) -> FedLayer {
+    func next(_ feed: ChunkFeed) async throws(AttentionFeedError) -> FedLayer {
         do throws(StoreError) {
             guard let layer = try await feed.nextLayer() else {
                 preconditionFailure("a feed gives every layer once")
@@ -111,7 +118,7 @@ extension Namespace {
         }
     }
 
-    private func load(_ fed: FedLayer, into prefill: inout BlendedPrefill)
+    func load(_ fed: FedLayer, into prefill: inout BlendedPrefill)
         throws(AttentionFeedError)
     {
         let spans = prefill.loadedSpans

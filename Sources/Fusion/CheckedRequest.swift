@@ -142,6 +142,10 @@ struct CheckedRequest {
         // One range for all chunks; what follows stands behind the longest of them.
         let block = first.rows.lowerBound..<last.rows.upperBound
         for row in block where isFresh[row] { throw .textBetweenParallelChunks(row: row) }
+        guard block.upperBound < request.tokenCount else { throw .parallelAtEnd }
+        if let layer = request.binding.layers.firstIndex(where: { $0.windowTokenCount != nil }) {
+            throw .parallelWindow(layer: layer)
+        }
         let longest = request.chunks.map(\.rows.count).max() ?? 0
         positions.chunks = request.chunks.map { _ in request.firstPosition + block.lowerBound }
         for row in isFresh.indices where isFresh[row] {

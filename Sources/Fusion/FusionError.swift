@@ -32,6 +32,10 @@ public enum FusionError: Error, Hashable, Sendable, CustomStringConvertible {
     case parallelOutOfRange(Double)
     /// Text between chunks that are to stand side by side has no place.
     case textBetweenParallelChunks(row: Int)
+    /// Parallel chunks reach the prompt's end: nothing is left to look at them.
+    case parallelAtEnd
+    /// A layer whose queries see a window of positions, which parallel chunks would share.
+    case parallelWindow(layer: Int)
     case scoreNotANumber(chunk: Int?, score: ScoreKind, index: Int)
     case scoreCount(chunk: Int?, expected: Int, found: Int)
     /// A variant's prefix holds the chunk itself.
@@ -62,6 +66,9 @@ public enum FusionError: Error, Hashable, Sendable, CustomStringConvertible {
         case .parallelOutOfRange(let value): "temperature or scale \(value) is not positive"
         case .textBetweenParallelChunks(let row):
             "row \(row) stands between parallel chunks and belongs to none"
+        case .parallelAtEnd: "no row stands behind the parallel chunks"
+        case .parallelWindow(let layer):
+            "layer \(layer) sees a window of positions, which parallel chunks would share"
         case .scoreNotANumber(let chunk, let score, let index):
             "\(of(chunk))\(score) \(index) is not a number of at least 0"
         case .scoreCount(let chunk, let expected, let found):

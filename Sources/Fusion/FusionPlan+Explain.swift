@@ -41,6 +41,7 @@ extension FusionPlan {
         switch chunk.action {
         case .compute(.mode): "computed, as the mode says"
         case .compute(.missing): "computed: no stored variant can be used"
+        case .compute(.lost): "computed: its variant is gone or damaged"
         case .compute(.notInPrefix): "computed: not in an exact chain from the first token"
         case .compute(.fullRepair): "computed: its context changed too much to keep any of it"
         case .compute(.loadsSlower(let load, let compute)):

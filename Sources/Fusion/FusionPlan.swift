@@ -9,6 +9,8 @@ public enum ComputeReason: Hashable, Sendable {
     case mode
     /// Nothing is stored, or what is stored does not fit the mode.
     case missing
+    /// The plan's variant could not be read any more.
+    case lost
     /// The chunk is not in an exact chain from the first token on.
     case notInPrefix
     /// Loading takes at least as long: both in seconds.
@@ -96,6 +98,26 @@ public struct FusionPlan: Hashable, Sendable {
     public let deadlineSeconds: Double?
     /// How much of the repair was kept for the deadline's sake: 1 is all of it.
     public let repairKept: Double
+
+    /// The same plan with these chunks computed from their tokens: what was planned with is gone or
+    /// damaged by now. The estimate stays that of the plan as it was made.
+    public func computing(_ lost: Set<Int>) -> FusionPlan {
+        var known = Set(knownRows)
+        let chunks = chunks.indices.map { index in
+            guard lost.contains(index), self.chunks[index].use != nil else {
+                return self.chunks[index]
+            }
+            known.formUnion(self.chunks[index].rows)
+            return ChunkPlan(
+                key: self.chunks[index].key, rows: self.chunks[index].rows,
+                position: self.chunks[index].position, action: .compute(.lost))
+        }
+        return FusionPlan(
+            mode: mode, tokenCount: tokenCount, chunks: chunks, freshPositions: freshPositions,
+            knownRows: known.sorted(), schedule: schedule, tensor: tensor,
+            preloadLayerCount: preloadLayerCount, estimate: estimate,
+            deadlineSeconds: deadlineSeconds, repairKept: repairKept)
+    }
 
     /// `nil` without a deadline.
     public var meetsDeadline: Bool? {

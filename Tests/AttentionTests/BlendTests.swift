@@ -28,6 +28,18 @@ struct BlendTests {
                     .blend(ratio: 1, checkLayer: layer, tensor: $0)
                 }
             }
+            + [
+                .filtered(
+                    BlendFilter(
+                        known: [3], open: [0, 2],
+                        steps: [.init(layer: 1, ratio: 1), .init(layer: 2, ratio: 1)])),
+                .filtered(BlendFilter(known: everyRow, open: [2])),
+                .filtered(BlendFilter(open: [0, 2])),
+                .filtered(
+                    BlendFilter(
+                        known: Array(0..<10), open: [2], steps: [.init(layer: 1, ratio: 0)],
+                        budgets: [2: 11])),
+            ]
         for plan in plans {
             let result = try blend(model, spans, plan)
             #expect(result.logits == full.logits, "\(plan)")
@@ -142,6 +154,52 @@ struct BlendTests {
         #expect(kept.statistics.tokensComputed == dropped.statistics.tokensComputed)
     }
 
+    @Test("one step over everything is the one-shot plan; nothing open is the plan by rows")
+    func filters() throws {
+        for tensor in DeviationTensor.allCases {
+            let once = try blend(model, spans, .blend(ratio: 0.2, checkLayer: 1, tensor: tensor))
+            let filter = BlendFilter(
+                open: [0, 2], steps: [.init(layer: 1, ratio: 0.2)], tensor: tensor)
+            let same = try blend(model, spans, .filtered(filter))
+            #expect(same.logits == once.logits && same.statistics == once.statistics)
+        }
+        let rows = try blend(model, spans, .rows([4, 13, 17]))
+        let known = try blend(model, spans, .filtered(BlendFilter(known: [4, 13, 17])))
+        #expect(known.logits == rows.logits && known.statistics == rows.statistics)
+    }
+
+    @Test("filtering drops rows step by step and never takes one back; known rows cost no budget")
+    func gradual() throws {
+        // 21 reused rows, of which one is known: 20 open ones, 10 and then 4 of them go on.
+        let filter = BlendFilter(
+            known: [14], open: [0, 2],
+            steps: [.init(layer: 1, ratio: 0.5), .init(layer: 2, ratio: 0.2)])
+        let result = try blend(model, spans, .filtered(filter))
+        let statistics = result.statistics
+        #expect(statistics.projectedRowCounts == [26, 26, 16])
+        #expect(statistics.computedRowCounts == [26, 16, 10])
+        #expect(statistics.chosenRows.contains(14) && statistics.chosenRows.count == 5)
+        #expect(statistics.deviations.count == 21)
+    }
+
+    @Test("a span's own budget is spent in that span, at the last step")
+    func ownBudgets() throws {
+        let filter = BlendFilter(
+            open: [0, 2], steps: [.init(layer: 1, ratio: 0.6), .init(layer: 2, ratio: 0.5)],
+            budgets: [2: 3])
+        var asked: [[Int]] = []
+        let seen = Mutex(asked)
+        let result = try blend(model, spans, .filtered(filter)) { deviations, budget in
+            seen.withLock { $0.append([deviations.count, budget]) }
+            return deviations.suffix(budget).map(\.row)
+        }
+        asked = seen.withLock { $0 }
+        // First 13 of all 21, the last ones: 2 of the first span, all 11 of the other. Then half of
+        // the first span's ten, and three of the other.
+        #expect(asked == [[21, 13], [2, 5], [11, 3]])
+        #expect(result.statistics.chosenRows == [8, 9, 20, 21, 22])
+    }
+
     @Test("the planner may choose the rows itself")
     func chooser() throws {
         let plan = BlendPlan.blend(ratio: 0.25, checkLayer: 1, tensor: .values)
@@ -182,6 +240,95 @@ struct BlendTests {
             let after = try blend(model, spans, plan)
             let before = try blend(model, spans, plan, keyForm: .beforeRotation)
             #expect(relativeError(before.logits, after.logits) < 1e-4)
+        }
+    }
+
+    /// A chunk of every second token of a longer prefill: its keys stand two apart.
+    @Test("keys at positions that are not consecutive are each turned from their own")
+    func scattered() throws {
+        let shape = ModelConfiguration.tiny
+        let row = shape.rowElementCount
+        let tokens = spans[2].tokens
+        let close = try model.prefill(tokens, basePosition: 3).cache.planes
+        let positions = tokens.indices.map { 3 + $0 * ($0 + 1) / 2 }
+        var far = close
+        for index in tokens.indices {
+            for layer in 0..<3 {
+                var keys = Array(close.layers[layer].keys[index * row..<(index + 1) * row])
+                realign(
+                    &keys, geometry: shape.geometry, rotary: shape.rotary, from: 3 + index,
+                    to: positions[index])
+                far.layers[layer].keys.replaceSubrange(index * row..<(index + 1) * row, with: keys)
+            }
+        }
+        func run(_ source: PromptSpan.Source, _ planes: KVPlanes, _ plan: BlendPlan) throws
+            -> PrefillResult
+        {
+            let prompt = [
+                PromptSpan(tokens: tokens, source: source, start: 20),
+                PromptSpan(tokens: [1, 2], source: .fresh, start: 31),
+            ]
+            var prefill = try BlendedPrefill(model: model, spans: prompt, plan: plan)
+            for layer in 0..<3 {
+                try prefill.load(
+                    layer: layer, span: 0,
+                    keys: planes.encoded(.keys, layer: layer, as: .float32),
+                    values: planes.encoded(.values, layer: layer, as: .float32))
+                try prefill.compute(layer: layer)
+            }
+            return try prefill.finish()
+        }
+        let expected = try run(.loaded(basePosition: 3), close, .realign)
+        let found = try run(.loadedAt(positions: positions), far, .realign)
+        #expect(relativeError(found.logits, expected.logits) < 1e-5)
+        let wrong = try run(.loaded(basePosition: 3), far, .realign)
+        #expect(relativeError(wrong.logits, expected.logits) > 1e-3)
+        let stored = try run(.loadedAt(positions: positions), far, .concatenate)
+        #expect(stored.cache.planes.rows(0..<11) == far)
+        for bad in [[3], Array(repeating: 3, count: 11), Array((0..<11).reversed())] {
+            let span = PromptSpan(
+                tokens: tokens, source: .loadedAt(positions: bad), start: 0)
+            #expect(throws: AttentionError.self) {
+                _ = try BlendedPrefill(model: model, spans: [span], plan: .realign).nextLayer
+            }
+        }
+    }
+
+    @Test("repair that is stopped leaves what was loaded, from the next layer on")
+    func stopped() throws {
+        func run(_ stops: Set<Int>) throws -> PrefillResult {
+            var prefill = try BlendedPrefill(
+                model: model, spans: spans, plan: .rows([3, 4, 13, 14, 15]))
+            let stored = try [
+                0: model.prefill(spans[0].tokens).cache.planes,
+                2: model.prefill(spans[2].tokens, basePosition: 50).cache.planes,
+            ]
+            for layer in 0..<3 {
+                for span in prefill.loadedSpans {
+                    try prefill.load(
+                        layer: layer, span: span,
+                        keys: stored[span]!.encoded(.keys, layer: layer, as: .float32),
+                        values: stored[span]!.encoded(.values, layer: layer, as: .float32))
+                }
+                try prefill.compute(layer: layer)
+                if layer == 0 { try prefill.stopRepair(of: stops) }
+            }
+            return try prefill.finish()
+        }
+        let all = try run([])
+        let some = try run([2])
+        #expect(all.statistics.computedRowCounts == [10, 10, 10])
+        #expect(some.statistics.computedRowCounts == [10, 7, 7])
+        #expect(some.statistics.chosenRows == [3, 4])
+        let realigned = try blend(model, spans, .realign).cache.planes
+        #expect(some.cache.planes.rows(12..<23).layers[2] == realigned.rows(12..<23).layers[2])
+        #expect(all.cache.planes.rows(12..<23).layers[2] != realigned.rows(12..<23).layers[2])
+        var prefill = try BlendedPrefill(model: model, spans: spans, plan: .realign)
+        do throws(AttentionError) {
+            try prefill.stopRepair(of: [1])
+            Issue.record("a fresh span was stopped")
+        } catch {
+            #expect(error == .spanNotLoaded(span: 1))
         }
     }
 

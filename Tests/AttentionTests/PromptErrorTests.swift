@@ -65,6 +65,23 @@ struct PromptErrorTests {
         for row in [-1, 4, .max] {
             refuses(.rowOutOfRange(row: row, rowCount: 4), [span, question], .rows([row]))
         }
+        func refusesFilter(_ expected: AttentionError, _ filter: BlendFilter) {
+            refuses(expected, [span, question], .filtered(filter))
+        }
+        refusesFilter(.rowOutOfRange(row: 4, rowCount: 4), BlendFilter(known: [0, 4]))
+        for wrong in [-1, 1, 2] {
+            refusesFilter(.spanNotLoaded(span: wrong), BlendFilter(open: [wrong]))
+            refusesFilter(.spanNotLoaded(span: wrong), BlendFilter(budgets: [wrong: 1]))
+        }
+        refusesFilter(
+            .ratioOutOfRange(2), BlendFilter(open: [0], steps: [.init(layer: 1, ratio: 2)]))
+        refusesFilter(
+            .layerOutOfRange(layer: 3, layerCount: 3),
+            BlendFilter(open: [0], steps: [.init(layer: 3, ratio: 0.5)]))
+        refusesFilter(
+            .layerOutOfOrder(expected: 2, found: 1),
+            BlendFilter(
+                open: [0], steps: [.init(layer: 1, ratio: 0.5), .init(layer: 1, ratio: 0.2)]))
         refuses(.elementTypeUnsupported(.int8), [span, question], type: .int8)
     }
 

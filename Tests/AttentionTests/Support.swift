@@ -18,6 +18,18 @@ struct Fixture: Decodable {
         var lastKeys: [Float]
         var lastValues: [Float]
     }
+    struct Capture: Decodable {
+        var segments: [[Int]]
+        var masses: [Float]
+        var outside: [Float]
+        var scores: [Float]
+    }
+    struct Parallel: Decodable {
+        var spans: [Span]
+        var temperature: Float
+        var scale: Float
+        var logits: [Float]
+    }
     struct Case: Decodable {
         var name: String
         var mode: String
@@ -25,6 +37,9 @@ struct Fixture: Decodable {
         var check: Int?
         var tensor: String?
         var rows: [Int]?
+        var open: [Int]?
+        var steps: [[Double]]?
+        var budgets: [String: Int]?
         var logits: [Float]
         var chosen: [Int]
 
@@ -33,6 +48,14 @@ struct Fixture: Decodable {
             case "concatenate": .concatenate
             case "realign": .realign
             case "rows": .rows(rows!)
+            case "filter":
+                .filtered(
+                    BlendFilter(
+                        known: rows ?? [], open: open!,
+                        steps: steps!.map { .init(layer: Int($0[0]), ratio: $0[1]) },
+                        budgets: Dictionary(
+                            uniqueKeysWithValues: (budgets ?? [:]).map { (Int($0)!, $1) }),
+                        tensor: tensor == "values" ? .values : .realignedKeys))
             default:
                 .blend(
                     ratio: ratio!, checkLayer: check!,
@@ -43,6 +66,8 @@ struct Fixture: Decodable {
     var spans: [Span]
     var full: Full
     var chunkKeys: [Float]
+    var capture: Capture
+    var parallel: [Parallel]
     var cases: [Case]
     var generated: [UInt32]
     var decodeLogits: [[Float]]
@@ -69,7 +94,9 @@ struct Fixture: Decodable {
         return (fixture, model)
     }
 
-    var promptSpans: [PromptSpan] {
+    var promptSpans: [PromptSpan] { Self.promptSpans(spans) }
+
+    static func promptSpans(_ spans: [Span]) -> [PromptSpan] {
         spans.map { span in
             PromptSpan(
                 tokens: span.tokens,

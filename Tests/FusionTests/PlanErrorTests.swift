@@ -113,6 +113,14 @@ struct PlanErrorTests {
                     ChunkSpan(key: key(1), rows: 0..<10), ChunkSpan(key: key(2), rows: 11..<21),
                 ]
             } == .textBetweenParallelChunks(row: 10))
+        #expect(try PlanBench.error(.parallel()) { $0.tokenCount = 30 } == .parallelAtEnd)
+        #expect(
+            try PlanBench.error(.parallel()) { request in
+                request.binding.layers[2].windowTokenCount = 5
+                for chunk in request.chunks {
+                    request.found[chunk.key]![0].bindingDigest = request.binding.digest
+                }
+            } == .parallelWindow(layer: 2))
     }
 
     @Test("positions beyond the model, below 0, beyond what can be counted")

@@ -54,7 +54,9 @@ struct HouseTests {
         "Attention": ["KVModel", "Primitives"],
         "Fusion": ["Primitives", "KVModel"],
         "Feed": ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
-        "AttentionFeed": ["Feed", "Attention", "ChunkDB"],
+        "AttentionFeed": [
+            "Feed", "Attention", "ChunkDB", "Fusion", "ChunkFormat", "KVModel", "Primitives",
+        ],
     ]
     static let foreign: Set = [
         "Foundation", "Glibc", "Dispatch", "Synchronization", "Crypto", "Logging",

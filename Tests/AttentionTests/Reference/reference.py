@@ -180,6 +180,7 @@ class Decoder:
     def __init__(self, cfg, weights):
         self.cfg = cfg
         self.w = {k: v.astype(np.float64) for k, v in weights.items()}
+        self.seen = None  # per layer, attention weights [query][key], mean of heads
 
     def layer(self, index, name):
         return self.w[f"model.layers.{index}.{name}.weight"]
@@ -192,8 +193,11 @@ class Decoder:
         v = (n @ self.layer(index, "self_attn.v_proj").T).reshape(shape)
         return rotate(cfg, k, positions, attention_factor(cfg)), v
 
-    def block(self, index, x, positions, keys, values, key_places):
-        """Attention of rows x (at `positions`) to keys (at `key_places`), then the MLP."""
+    def block(self, index, x, positions, keys, values, key_places, beside=None):
+        """Attention of rows x (at `positions`) to keys (at `key_places`), then the MLP.
+
+        beside: (rows of x, chunk of each key or None, temperature, scale) of chunks side by side.
+        """
         cfg = self.cfg
         heads, kv, dim = cfg["num_attention_heads"], cfg["num_key_value_heads"], cfg["head_dim"]
         n = rms(x, self.layer(index, "input_layernorm"), cfg["rms_norm_eps"])
@@ -203,13 +207,35 @@ class Decoder:
         visible = back >= 0
         if cfg.get("sliding_window"):
             visible &= back < cfg["sliding_window"]
+        if beside:
+            rows, chunk_of, temperature, scale = beside
+            visible = np.array([[k <= q and (chunk_of[k] is None or chunk_of[q] is None
+                                             or chunk_of[k] == chunk_of[q])
+                                 for k in range(len(key_places))] for q in rows])
+            in_chunk = np.array([c is not None for c in chunk_of])
+            is_later = np.array([chunk_of[q] is None and any(in_chunk[:q]) for q in rows])
         out = np.zeros((len(x), heads, dim))
+        weights = np.zeros(visible.shape)
         for h in range(heads):
             g = h // (heads // kv)
             s = q[:, h] @ keys[:, g].T / math.sqrt(dim)
             s = np.where(visible, s, -np.inf)
             p = np.exp(s - s.max(-1, keepdims=True))
-            out[:, h] = p / p.sum(-1, keepdims=True) @ values[:, g]
+            p /= p.sum(-1, keepdims=True)
+            if beside:  # two softmaxes, merged by their log-sum-exps
+                for i in np.flatnonzero(is_later):
+                    parts, logs = [], []
+                    for part, t, factor in ((in_chunk, temperature, scale * temperature),
+                                            (~in_chunk, 1.0, 1.0)):
+                        e = np.where(part, np.exp(s[i] / t), 0.0)
+                        parts.append(e / e.sum())
+                        logs.append(factor * math.log(e.sum()))
+                    share = 1 / (1 + math.exp(logs[1] - logs[0]))
+                    p[i] = share * parts[0] + (1 - share) * parts[1]
+            out[:, h] = p @ values[:, g]
+            weights += p / heads
+        if self.seen is not None:
+            self.seen.append(weights)
         x = x + out.reshape(len(x), -1) @ self.layer(index, "self_attn.o_proj").T
         n = rms(x, self.layer(index, "post_attention_layernorm"), cfg["rms_norm_eps"])
         g = n @ self.layer(index, "mlp.gate_proj").T
@@ -232,10 +258,30 @@ class Decoder:
             x = self.block(index, x, places, k, v, places)
         return self.logits(x[-1]), planes
 
-    def blend(self, spans, mode, ratio=0.0, check=0, tensor="keys", rows=()):
+    def capture(self, tokens, base, segments):
+        """Cache-Craft's sums of a full prefill: masses [layer][i][j] and s(t) of every row."""
+        self.seen = []
+        self.prefill(tokens, base)
+        seen, self.seen = self.seen, None
+        masses = [[[w[a:b, c:d].sum() for c, d in segments] for a, b in segments] for w in seen]
+        outside = np.ones(len(tokens), bool)
+        scores = np.zeros(len(tokens))
+        for i, (a, b) in enumerate(segments):
+            outside[a:b] = False
+            for c, d in segments[:i]:
+                scores[a:b] += np.mean([w[a:b, c:d].sum(1) for w in seen], axis=0)
+        rest = [[w[outside, c:d].sum() for c, d in segments] for w in seen]
+        return dict(segments=segments, masses=numbers(masses), outside=numbers(rest),
+                    scores=numbers(scores))
+
+    def blend(self, spans, mode, ratio=0.0, check=0, tensor="keys", rows=(), steps=(), open=(),
+              budgets=None, beside=None, temperature=1.0, scale=1.0):
         """spans: [(tokens, base or None, start)]; base None is fresh.
 
-        Modes: concatenate, realign, blend, rows. Returns logits, planes, chosen rows.
+        Modes: concatenate, realign, blend, rows, filter, parallel (spans `beside` have one start
+        and do not see each other). Returns logits, planes, chosen rows.
+        filter: `rows` are computed throughout; the other rows of `open` spans are compared at each
+        of `steps` [(layer, ratio)]; at the last one, spans in `budgets` keep that many of theirs.
         """
         tokens = [t for s in spans for t in s[0]]
         places = [s[2] + i for s in spans for i in range(len(s[0]))]
@@ -262,12 +308,18 @@ class Decoder:
         must = ~reused
         must[-1] = True
         active = np.arange(len(tokens))
-        if mode in ("concatenate", "realign"):
+        if mode in ("concatenate", "realign", "parallel"):
             active = np.flatnonzero(must)
         if mode == "rows":
             chosen = must.copy()
             chosen[list(rows)] = True
             active = np.flatnonzero(chosen)
+        span_of = [i for i, s in enumerate(spans) for _ in s[0]]
+        if mode == "filter":
+            must[list(rows)] = True
+            is_open = np.array([i in open for i in span_of])
+            is_open[list(rows)] = False
+            active = np.flatnonzero(must | is_open)
         x, planes = self.embed(tokens)[active], []
         for index in range(layers):
             k, v = loaded(index)
@@ -284,9 +336,31 @@ class Decoder:
                 keep = np.flatnonzero(chosen)
                 x, fresh_k, fresh_v = x[keep], fresh_k[keep], fresh_v[keep]
                 active, at = keep, [places[i] for i in keep]
+            here = [r for at_layer, r in steps if at_layer == index]
+            if mode == "filter" and here:
+                old, new = (k, fresh_k) if tensor == "keys" else (v, fresh_v)
+                deviation = {row: ((old[row] - new[i]) ** 2).sum() for i, row in enumerate(active)}
+                own = budgets if budgets and index == steps[-1][0] else {}
+                groups = {s: ([r for r in active if is_open[r] and span_of[r] == s], n)
+                          for s, n in own.items()}
+                shared = [r for r in range(len(tokens)) if is_open[r] and span_of[r] not in own]
+                groups["shared"] = ([r for r in active if r in shared],
+                                    math.ceil(here[0] * len(shared) - 1e-9))
+                chosen = must.copy()
+                for candidates, count in groups.values():
+                    order = sorted(candidates, key=lambda i: (-deviation[i], i))[:count]
+                    chosen[order] = True
+                keep = [i for i, row in enumerate(active) if chosen[row]]
+                x, fresh_k, fresh_v = x[keep], fresh_k[keep], fresh_v[keep]
+                active = active[keep]
+                at = [places[i] for i in active]
             k[active], v[active] = fresh_k, fresh_v
             planes.append((k, v))
-            x = self.block(index, x, at, k, v, places)
+            block = None
+            if beside:
+                chunk_of = [i if i in beside else None for i in span_of]
+                block = ([int(i) for i in active], chunk_of, temperature, scale)
+            x = self.block(index, x, at, k, v, places, block)
         return self.logits(x[-1]), planes, [int(i) for i in active if reused[i]]
 
     def decode(self, planes, places, token):
@@ -335,7 +409,26 @@ def fixture(name, overrides, folder):
         case(f"blend {tensor}", mode="blend", ratio=0.3, check=check, tensor=tensor)
     case("blend early", mode="blend", ratio=0.15, check=1, tensor="keys")
     case("rows", mode="rows", rows=[2, 5, 13, 20])
+    # Layer 0 and the first chunk agree up to rounding: no choice may depend on those.
+    steps = [(1, 0.5), (2, 0.3)][:check]
+    for tensor in ("keys", "values"):
+        case(f"gradual {tensor}", mode="filter", open=[0, 2], steps=steps, tensor=tensor)
+    case("known and open", mode="filter", rows=[1, 4], open=[2], steps=[(1, 0.35)])
+    case("own budgets", mode="filter", rows=[14], open=[0, 2], steps=steps,
+         budgets={0: 0}, tensor="values")
 
+    parallel = []
+    if not cfg.get("sliding_window"):
+        # Shared prefix, then three chunks at one place (one of them not stored), then a question.
+        tokens = [t for s in spans for t in s[0]]
+        side = [(tokens[:2], None, 5), (tokens[2:9], 7, 7), (tokens[9:13], None, 7),
+                (tokens[13:22], 30, 7), (tokens[22:], None, 17)]
+        for temperature, scale in ((1.0, 1.0), (0.9, 0.9), (0.7, 1.2)):
+            found, _, _ = model.blend(side, mode="parallel", beside=[1, 2, 3],
+                                      temperature=temperature, scale=scale)
+            parallel.append(dict(
+                spans=[dict(tokens=s[0], base=s[1], start=s[2]) for s in side],
+                temperature=temperature, scale=scale, logits=numbers(found)))
     logits, cache, _ = model.blend(spans, mode="realign")
     generated, steps, places = [], [], list(places)
     for _ in range(5):
@@ -348,7 +441,8 @@ def fixture(name, overrides, folder):
         spans=[dict(tokens=s[0], base=s[1], start=s[2]) for s in spans],
         full=dict(logits=numbers(full), lastKeys=numbers(last[0]), lastValues=numbers(last[1])),
         chunkKeys=numbers(chunk[-1][0]),
-        cases=cases, generated=generated, decodeLogits=steps), separators=(",", ":")) + "\n")
+        capture=model.capture(tokens, 3, [(0, 9), (12, 18), (18, 23)]),
+        parallel=parallel, cases=cases, generated=generated, decodeLogits=steps), separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
