@@ -25,9 +25,18 @@ struct NextNumbersTests {
         return try WriteHistory(machine.disk)
     }
 
-    /// The write sequences of all that a chain leads to.
+    /// The write sequences of all that a chain leads to; of uses that have ended nothing is left.
     private static func largestSequence(_ found: StoreBytes) -> UInt64 {
-        found.commits.map(\.prefix.writeSequence.raw).max() ?? 0
+        let freed = found.facts.compactMap { fact in
+            if case .freed(let use) = fact { use } else { nil }
+        }
+        let living = found.commits.filter { commit in
+            !freed.contains {
+                $0.segment == commit.prefix.location.segment
+                    && $0.useSequence >= commit.useSequence
+            }
+        }
+        return living.map(\.prefix.writeSequence.raw).max() ?? 0
     }
 
     @Test(
