@@ -21,10 +21,12 @@ public final class OpenedRecord: Sendable {
 
 final class RecordCache: Sendable {
     struct Place: Hashable, Sendable {
+        let segment: SegmentID
         let useSequence: UInt64
         let offset: UInt64
 
         init(_ handle: SegmentHandle, _ location: RecordLocation) {
+            segment = handle.id
             useSequence = handle.header.useSequence
             offset = location.offset
         }

@@ -95,7 +95,7 @@ struct PieceTests {
             entry(1, 5, 0), entry(1, 5, 1), entry(1, 6, 0), entry(1, 6, 1), entry(2, 1, 0),
         ]
         contents.steps = [
-            .put(entry(1, 5, 0, at: 9), commit: 7),  // P-5: the first stays.
+            .put(entry(1, 5, 0, at: 9), commit: 7),  // RCV-14: the later counts.
             tombstone(5, 1), tombstone(6, nil),
             .put(entry(1, 6, 1, at: 8), commit: 10),  // Put again after its removal.
             .put(entry(1, 6, 1, at: 4), commit: 10),
@@ -105,14 +105,32 @@ struct PieceTests {
         ]
         let listing = Listing(contents)
         #expect(listing.namespaces.map(\.name) == ["one"])
-        #expect(listing.entries == [entry(1, 5, 0), entry(1, 6, 1, at: 8), entry(3, 1, 0)])
+        #expect(listing.entries == [entry(1, 5, 0, at: 9), entry(1, 6, 1, at: 4), entry(3, 1, 0)])
         #expect(listing.name(of: NamespaceID(3)) == "#3")
         #expect(try listing.namespaceIDs("#3") == [NamespaceID(3)])
         let prefix = try #require(KeyPrefix(argument: "0000000000000006"))
-        #expect(listing.entries(prefix: prefix) == [entry(1, 6, 1, at: 8)])
+        #expect(listing.entries(prefix: prefix) == [entry(1, 6, 1, at: 4)])
         var chunk = try ChunkArguments.parse(["000000000000000"])
         #expect(throws: ShellError.self) { try listing.variants(of: chunk) }
         chunk = try ChunkArguments.parse(["0000000000000005"])
-        #expect(try listing.variants(of: chunk) == [entry(1, 5, 0)])
+        #expect(try listing.variants(of: chunk) == [entry(1, 5, 0, at: 9)])
+    }
+
+    @Test("RCV-14 of two puts of a variant the later one is shown, also over a checkpoint's entry")
+    func laterPut() {
+        func entry(at offset: UInt64) -> CheckpointEntry {
+            CheckpointEntry(
+                namespace: NamespaceID(1), key: .zero, variant: .standalone,
+                location: RecordLocation(segment: SegmentID(2), offset: offset),
+                headerBytes: 4_096, variantDiskBytes: 8_192, tokenCount: 1, flags: 0,
+                ordinal: .max)
+        }
+        for checkpoint in [[], [entry(at: 4_096)]] {
+            var variants = StoredVariants(checkpoint)
+            variants.insert(entry(at: 8_192))
+            // Copied by cleaning, or forgotten and put again with other bytes.
+            variants.insert(entry(at: 12_288))
+            #expect(variants.sorted.map(\.location.offset) == [12_288])
+        }
     }
 }

@@ -32,20 +32,16 @@ struct StoredVariants {
         base = sorted
     }
 
-    /// The first commit of a variant stays (CONTRACT P-5).
+    /// The later of two counts: it is the same, copied, or the first was forgotten (RCV-14).
     mutating func insert(_ entry: CheckpointEntry) {
         let name = ChunkName(namespace: entry.namespace, key: entry.key)
-        if let change = changes[name]?[entry.variant] {
-            if change != nil { return }
-        } else if baseVariants(of: name).contains(where: { $0.variant == entry.variant }) {
-            return
-        }
         changes[name, default: [:]].updateValue(entry, forKey: entry.variant)
     }
 
     mutating func remove(_ tombstone: Tombstone) {
         let name = ChunkName(namespace: tombstone.namespace, key: tombstone.key)
-        let gone = tombstone.variant.map { [$0] }
+        let gone =
+            tombstone.variant.map { [$0] }
             ?? baseVariants(of: name).map(\.variant) + Array((changes[name] ?? [:]).keys)
         for variant in gone { changes[name, default: [:]].updateValue(nil, forKey: variant) }
     }
