@@ -165,6 +165,7 @@ public final class ChunkDB: Sendable {
     public func close() async {
         if core.isClosed.exchange(true, ordering: .relaxed) { return }
         await core.gate.close()
+        core.leases.endAll()
         if core.isDamaged.load(ordering: .relaxed) {
             try? await core.barrier()
         } else {

@@ -38,7 +38,21 @@ extension Namespace {
         if Task.isCancelled { throw .cancelled }
         try core.gate.enter()
         defer { core.gate.leave() }
-        guard let (map, parts) = try await plan(key, variant, layers, tokens) else { return nil }
+        guard let chunk = try await locate(key, variant: variant, layers: layers) else {
+            return nil
+        }
+        return try await get(chunk, layers, tokens, verification)
+    }
+
+    /// - Parameter chunk: located with these layers, or with all.
+    func get(
+        _ chunk: LocatedChunk, _ layers: Range<Int>?, _ tokens: Range<Int>?,
+        _ verification: Verification
+    ) async throws(StoreError) -> ChunkData {
+        if Task.isCancelled { throw .cancelled }
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        let (map, parts) = try plan(chunk, layers, tokens)
         let buffer = core.disk.makeReadBuffer(byteCount: max(map.byteCount, 1))
         try await read(parts, into: buffer, verification)
         touch(map.entry)
@@ -58,7 +72,10 @@ extension Namespace {
         if Task.isCancelled { throw .cancelled }
         try core.gate.enter()
         defer { core.gate.leave() }
-        guard let (map, parts) = try await plan(key, variant, layers, tokens) else { return nil }
+        guard let chunk = try await locate(key, variant: variant, layers: layers) else {
+            return nil
+        }
+        let (map, parts) = try plan(chunk, layers, tokens)
         let isAligned = buffer.slice.address.isMultiple(
             of: UInt(core.log.superblock.alignmentUnit))
         guard buffer.byteCount >= map.byteCount, isAligned else {
@@ -79,22 +96,24 @@ extension Namespace {
         return map
     }
 
-    /// Opens the headers and lays the planes out; `nil` is a miss.
-    private func plan(
-        _ key: ChunkKey, _ variant: VariantID, _ layers: Range<Int>?, _ tokens: Range<Int>?
-    ) async throws(StoreError) -> (map: PlaneMap, parts: [PartRead])? {
-        guard let chunk = try await locate(key, variant: variant, layers: layers) else {
-            return nil
+    /// Lays the planes out.
+    private func plan(_ chunk: LocatedChunk, _ layers: Range<Int>?, _ tokens: Range<Int>?)
+        throws(StoreError) -> (map: PlaneMap, parts: [PartRead])
+    {
+        let layers = layers ?? 0..<binding.layerCount
+        guard layers.lowerBound >= 0, layers.upperBound <= binding.layerCount else {
+            throw .shape(
+                what: "layers", expected: "within 0..<\(binding.layerCount)", found: "\(layers)")
         }
         let tokens = tokens ?? 0..<chunk.tokenCount
         guard tokens.lowerBound >= 0, tokens.upperBound <= chunk.tokenCount else {
             throw .shape(
                 what: "tokens", expected: "within 0..<\(chunk.tokenCount)", found: "\(tokens)")
         }
-        let (parts, places, byteCount) = layOut(chunk, tokens)
+        let (parts, places, byteCount) = layOut(chunk, layers, tokens)
         let map = PlaneMap(
             entry: chunk.entry, metadata: chunk.metadata,
-            layers: layers ?? 0..<binding.layerCount, tokens: tokens,
+            layers: layers, tokens: tokens,
             basePosition: chunk.basePosition, byteCount: byteCount, places: places)
         return (map, parts)
     }
@@ -105,13 +124,13 @@ extension Namespace {
         core.count { $0.getCount += 1 }
     }
 
-    private func layOut(_ chunk: LocatedChunk, _ tokens: Range<Int>)
+    private func layOut(_ chunk: LocatedChunk, _ layers: Range<Int>, _ tokens: Range<Int>)
         -> (parts: [PartRead], places: [PlaneMap.Place], byteCount: Int)
     {
         var parts: [PartRead] = []
         var places: [PlaneMap.Place] = []
         var offset = 0
-        for extent in chunk.extents {
+        for extent in chunk.extents where layers.contains(extent.layer) {
             // An empty range has no bytes anywhere.
             if tokens.isEmpty {
                 places.append(

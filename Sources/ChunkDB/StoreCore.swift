@@ -54,6 +54,7 @@ final class StoreCore: Sendable {
     /// One eviction inside a namespace at a time.
     let evictions = NameGate()
     let pins = PinnedBytes()
+    let leases = LeaseTable()
     let pending = PendingPuts()
     let cleaner = Cleaner()
     /// Whether somebody cleans behind the callers' backs.

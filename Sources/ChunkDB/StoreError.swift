@@ -22,6 +22,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case unknownPolicy(UnknownPolicy)
     /// The namespace, or what is pinned, would have more than it may. Nothing was written.
     case quotaExceeded(QuotaFacts)
+    /// The lease's time is over, it was ended, or the store was closed.
+    case leaseEnded
     /// The caller's task was cancelled, or its deadline passed. Only its wait has ended: a change
     /// that was on its way may come true later, or be true already, as after any error (P-3).
     case cancelled
@@ -45,6 +47,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .noSuchNamespace(let name): "no namespace \(name)"
         case .unknownPolicy(let error): "\(error)"
         case .quotaExceeded(let facts): "\(facts)"
+        case .leaseEnded: "the lease has ended"
         case .cancelled:
             "cancelled: the wait has ended; whether the call took effect is not known"
         }

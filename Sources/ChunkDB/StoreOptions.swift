@@ -33,6 +33,9 @@ public struct StoreOptions: Sendable {
     public var retentionPolicy = RetentionPolicies.defaultName
     /// Bytes on disk that may be pinned; `nil`: what guaranteed shares leave of three quarters.
     public var pinnedCapacity: ByteCount?
+    /// Bytes of segments that leases may keep from being used again; at most a quarter of the
+    /// capacity, which is also the default.
+    public var leasedCapacity: ByteCount?
     /// For namespaces that want others than the default, by name, whether they exist yet or not.
     public var namespaces: [String: NamespaceOptions] = [:]
     /// Told of each variant that was forgotten to make room, from the store's own thread; must be

@@ -82,6 +82,7 @@ final class Cleaner: Sendable {
     /// Closed uses; those that somebody reads only if there are no others, since they cannot be
     /// used again at once.
     private func candidates(_ core: StoreCore) async -> [SegmentUse] {
+        core.leases.endOver(at: core.now)
         let avoided = state.withLock { $0.avoided }
         let closed = await core.log.uses.filter {
             !$0.isOpen && !avoided.contains($0.useSequence)
@@ -181,7 +182,10 @@ extension StoreCore {
                 guard case .capacityExceeded = error, options.evicts,
                     attempt < Self.attemptCountMax
                 else { throw error }
-                if attempt == 0 { count { $0.waitedPutCount += 1 } }
+                if attempt == 0 {
+                    count { $0.waitedPutCount += 1 }
+                    leases.endOver(at: now)
+                }
                 attempt += 1
                 let needed = await log.spaceNeeded(for: recordSizes)
                 if await cleaner.makeRoom(for: needed, in: self) { continue }
