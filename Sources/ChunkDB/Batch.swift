@@ -17,8 +17,8 @@ public struct Batch: ~Copyable {
 
     /// Adds a chunk whose layers have all been appended.
     ///
-    /// *Throws:* `.shape` when layers are missing, when the chunk belongs to another store, or when
-    /// the batch has its variant already; the batch is then as it was, and the writer is gone.
+    /// *Throws:* `.shape` when layers are missing, when the chunk belongs to another store, when it
+    /// would replace another, or when the batch has its variant already; the batch is then as it was, and the writer is gone.
     public mutating func put(_ writer: consuming ChunkWriter, recompute: RecomputeMetadata? = nil)
         throws(StoreError)
     {
@@ -26,6 +26,11 @@ public struct Batch: ~Copyable {
         defer { core.gate.leave() }
         guard writer.namespace.core === core else {
             throw .shape(what: "chunk of a batch", expected: "this store", found: "another")
+        }
+        guard !writer.isReplacing else {
+            throw .shape(
+                what: "put of a batch", expected: "one that replaces nothing", found: "one that may"
+            )
         }
         let put = try writer.finish(recompute)
         let isThere = puts.contains { $0.namespace === put.namespace && $0.key == put.key }

@@ -19,6 +19,7 @@ public struct ChunkWriter: ~Copyable {
     let tokens: [UInt32]
     let identity: HashDomain
     let retention: RetentionKind
+    let isReplacing: Bool
     /// When the chunk ends, seconds since 1970; 0 for never.
     let expirySeconds: UInt64
     let plan: VariantPlan
@@ -36,7 +37,8 @@ public struct ChunkWriter: ~Copyable {
 
     init(
         namespace: Namespace, key: ChunkKey, context: PrefixContext, tokens: [UInt32],
-        identity: HashDomain, retention: RetentionKind, expirySeconds: UInt64, plan: VariantPlan,
+        identity: HashDomain, retention: RetentionKind, isReplacing: Bool, expirySeconds: UInt64,
+        plan: VariantPlan,
         ticket: PutTicket, reservations: [Reservation]
     ) {
         self.namespace = namespace
@@ -45,6 +47,7 @@ public struct ChunkWriter: ~Copyable {
         self.tokens = tokens
         self.identity = identity
         self.retention = retention
+        self.isReplacing = isReplacing
         self.expirySeconds = expirySeconds
         self.plan = plan
         self.ticket = ticket
@@ -104,7 +107,7 @@ public struct ChunkWriter: ~Copyable {
         let core = core
         let put = try finishInside(recompute)
         return try await core.carryOut { () async throws(StoreError) -> CommitOutcome in
-            durability == .accepted
+            durability == .accepted && !put.isReplacing
                 ? try await put.commitLater() : try await put.commit(durability)
         }
     }
@@ -141,7 +144,8 @@ public struct ChunkWriter: ~Copyable {
             expirySeconds: core.log.superblock.age(at: expirySeconds))
         return FinishedPut(
             namespace: namespace, entry: entry, members: members, ticket: ticket,
-            holds: reservations.map(\.hold), writes: writes)
+            holds: reservations.map(\.hold), writes: writes,
+            isReplacing: isReplacing)
     }
 }
 

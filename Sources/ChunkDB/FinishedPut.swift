@@ -14,22 +14,46 @@ struct FinishedPut: Sendable {
     let ticket: PutTicket
     let holds: [SegmentHold]
     let writes: InFlightWrites
+    /// Whether what is there makes way.
+    let isReplacing: Bool
 
     var key: IndexKey { IndexKey(entry.key, entry.variant) }
     private var core: StoreCore { namespace.core }
 
     func commit(_ durability: Durability) async throws(StoreError) -> CommitOutcome {
         try await namespace.wait(for: writes, below: 1)
-        try await namespace.settle(entry.key, entry.variant)
-        let outcome: CommitOutcome
-        do throws(LogError) {
-            outcome = try await core.log.commit([step], durability)[0]
-        } catch {
-            throw .log(error)
-        }
+        var outcome: CommitOutcome
+        repeat {
+            try await namespace.settle(entry.key, entry.variant)
+            if isReplacing { try await makeWay() }
+            outcome = try await commitStep(durability)
+        } while isReplacing && outcome == .alreadyPresent && namespace.isAlive
         let concluded = try await conclude(outcome, durability)
         await core.checkpointIfDue()
         return concluded
+    }
+
+    /// Removes what has the key. Its tombstone stands in two places, so that no damage to the new
+    /// record ever brings the old one back (CONTRACT D-2). Our own commit comes later, and makes
+    /// both as durable as it is.
+    private func makeWay() async throws(StoreError) {
+        if namespace.stored(entry.key, entry.variant).isEmpty { return }
+        let (namespace, entry) = (namespace, entry)
+        do throws(LogError) {
+            try await core.log.remove(namespace.id, entry.key, entry.variant, .written) {
+                namespace.unpublish(entry.key, entry.variant)
+            }
+        } catch {
+            throw .log(error)
+        }
+    }
+
+    private func commitStep(_ durability: Durability) async throws(StoreError) -> CommitOutcome {
+        do throws(LogError) {
+            return try await core.log.commit([step], durability)[0]
+        } catch {
+            throw .log(error)
+        }
     }
 
     /// What is owed after the log's answer.
@@ -43,11 +67,7 @@ struct FinishedPut: Sendable {
         while outcome == .alreadyPresent {
             if try await namespace.isPresent(entry.key, entry.variant, durability) { break }
             try await namespace.settle(entry.key, entry.variant)
-            do throws(LogError) {
-                outcome = try await core.log.commit([step], durability)[0]
-            } catch {
-                throw .log(error)
-            }
+            outcome = try await commitStep(durability)
         }
         core.count { $0.putCount += 1 }
         namespace.usage.count { $0.putCount += 1 }

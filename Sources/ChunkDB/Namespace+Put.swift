@@ -10,12 +10,16 @@ extension Namespace {
     /// - Parameter context: in what context the KV was computed; decides the variant.
     /// - Parameter timeToLive: after so long the chunk is a miss, and the first to make room; `nil`
     ///   takes the namespace's. By the wall clock, in seconds, rounded up.
+    /// - Parameter replacing: what has the name makes way at `commit`, instead of the new bytes. A
+    ///   reader may find neither for a moment, and so may who opens the store after a crash
+    ///   (CONTRACT P-6). `.accepted` counts as `.written` then.
     /// When the budget is reached the least worthy chunks are forgotten for it.
     /// *Throws:* `.log(.capacityExceeded)` when nothing can be, `.quotaExceeded` when the namespace
     /// may not have it; nothing was written then.
     public func beginPut(
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
-        domain: HashDomain = .standalone, pinned: Bool = false, timeToLive: Duration? = nil
+        domain: HashDomain = .standalone, pinned: Bool = false, replacing: Bool = false,
+        timeToLive: Duration? = nil
     ) async throws(StoreError) -> ChunkWriter {
         try requireAlive()
         let expirySeconds = try expirySeconds(timeToLive ?? options.timeToLive)
@@ -50,7 +54,8 @@ extension Namespace {
         }
         return ChunkWriter(
             namespace: self, key: key, context: context, tokens: tokens, identity: domain,
-            retention: pinned ? .pinned : .evictable, expirySeconds: expirySeconds, plan: plan,
+            retention: pinned ? .pinned : .evictable, isReplacing: replacing,
+            expirySeconds: expirySeconds, plan: plan,
             ticket: ticket, reservations: reservations)
     }
 
@@ -76,7 +81,8 @@ extension Namespace {
     public func put(
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
         context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil,
-        pinned: Bool = false, timeToLive: Duration? = nil, preloading: Bool = false,
+        pinned: Bool = false, replacing: Bool = false, timeToLive: Duration? = nil,
+        preloading: Bool = false,
         durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         guard layers.count == binding.layerCount else {
@@ -91,7 +97,7 @@ extension Namespace {
                     found: "\(planes.keys.count) and \(planes.values.count)")
             }
         }
-        if contains(key, variant: context.variantID) != nil {
+        if !replacing, contains(key, variant: context.variantID) != nil {
             let isThere = try await core.carryOut { [self] () async throws(StoreError) -> Bool in
                 try await isPresent(key, context.variantID, durability)
             }
@@ -101,7 +107,8 @@ extension Namespace {
             return .declined
         }
         var writer = try await beginPut(
-            key, tokens: tokens, context: context, pinned: pinned, timeToLive: timeToLive)
+            key, tokens: tokens, context: context, pinned: pinned, replacing: replacing,
+            timeToLive: timeToLive)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
         }

@@ -13,6 +13,7 @@ import Synchronization
 public struct LifePlan: Sendable {
     public enum Deed: Sendable {
         case put(UInt64, edition: UInt64, Durability, streamed: Bool)
+        case replace(UInt64, edition: UInt64, Durability, streamed: Bool)
         case remove(UInt64, Durability)
         case read(UInt64, isPart: Bool)
     }
@@ -77,9 +78,13 @@ public struct LifePlan: Sendable {
         let weak = Int.random(in: 0..<3, using: &generator)
         let level: Durability = isDurable ? .durable : weak == 0 ? .accepted : .written
         switch Int.random(in: 0..<10, using: &generator) {
-        case 0..<6:
+        case 0..<5:
             return .put(
                 owner, edition: edition, level, streamed: Bool.random(using: &generator))
+        case 5:
+            return .replace(
+                owner, edition: edition, max(level, .written),
+                streamed: Bool.random(using: &generator))
         case 6..<9: return .remove(owner, level == .accepted ? .written : level)
         default: return .read(owner, isPart: Bool.random(using: &generator))
         }
@@ -248,6 +253,15 @@ public final class Life: Sendable {
                 case .alreadyPresent: model.alreadyPresent(ticket, level)
                 case .declined: violate("\(chunk) was declined, and nobody asked for that")
                 }
+            case .replace(let owner, let edition, let level, let streamed):
+                let namespace = try await db.namespace(name, model: OwnedChunk.binding)
+                // Between the two states of the key is one in which it is not there.
+                let (removal, ticket) = (model.begin(owner, nil), model.begin(owner, edition))
+                let outcome = try await chunk.put(
+                    edition, in: namespace, level, streamed: streamed, replacing: true)
+                if outcome != .committed { violate("\(chunk) was not replaced: \(outcome)") }
+                model.succeed(removal, level)
+                model.succeed(ticket, level)
             case .remove(let owner, let level):
                 guard let namespace = db.namespace(name) else { return }
                 let ticket = model.begin(owner, nil)
@@ -292,7 +306,9 @@ public final class Life: Sendable {
 extension LifePlan.Deed {
     var owner: UInt64 {
         switch self {
-        case .put(let owner, _, _, _), .remove(let owner, _), .read(let owner, _): owner
+        case .put(let owner, _, _, _), .replace(let owner, _, _, _), .remove(let owner, _),
+            .read(let owner, _):
+            owner
         }
     }
 }

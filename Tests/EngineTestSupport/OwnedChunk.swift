@@ -79,15 +79,16 @@ public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
     // MARK: Calls
 
     public func put(
-        _ edition: UInt64, in namespace: Namespace, _ durability: Durability, streamed: Bool
+        _ edition: UInt64, in namespace: Namespace, _ durability: Durability, streamed: Bool,
+        replacing: Bool = false
     ) async throws(StoreError) -> CommitOutcome {
         let (key, layers) = (key(in: namespace), layers(edition))
         guard streamed || isPinned else {
             return try await namespace.put(
-                key, tokens: tokens, layers: layers, durability: durability)
+                key, tokens: tokens, layers: layers, replacing: replacing, durability: durability)
         }
         var writer = try await namespace.beginPut(
-            key, tokens: tokens, pinned: isPinned)
+            key, tokens: tokens, pinned: isPinned, replacing: replacing)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
         }
