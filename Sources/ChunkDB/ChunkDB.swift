@@ -43,9 +43,15 @@ public final class ChunkDB: Sendable {
         self.recovery = recovery
     }
 
-    deinit { core.forgetNamespaces() }
+    /// Nobody waits for what `close` does, and it is done all the same.
+    deinit {
+        if core.isClosed.load(ordering: .relaxed) { return }
+        Task(executorPreference: core.environment.executor) { [core] in await core.close() }
+    }
 
-    /// Opens the store in a directory, or makes one there.
+    /// Opens the store in a directory, or makes one there. It is open as long as somebody has the
+    /// value that this returns: when its last name ends without `close`, the store closes by itself,
+    /// and calls on its namespaces throw `.closed`.
     ///
     /// *Throws:* `.log` with `.notAStore`, a lock, a damaged superblock, a newer version, a file
     /// system that refuses direct I/O, or any damage in strict mode; `.shape` for quotas that
@@ -127,7 +133,7 @@ public final class ChunkDB: Sendable {
         do throws(StoreError) {
             try db.core.requireSoundQuotas()
         } catch {
-            await db.core.log.close()
+            await db.close()
             throw error
         }
         return db
@@ -163,16 +169,7 @@ public final class ChunkDB: Sendable {
     /// *Durability:* what was durable stays so, with or without this call; the rest becomes durable
     /// unless the store is degraded.
     public func close() async {
-        if core.isClosed.exchange(true, ordering: .relaxed) { return }
-        await core.gate.close()
-        core.leases.endAll()
-        if core.isDamaged.load(ordering: .relaxed) {
-            try? await core.barrier()
-        } else {
-            await core.checkpointOrReport()
-        }
-        await core.log.close()
-        core.forgetNamespaces()
+        await core.close()
     }
 
     // MARK: Namespaces

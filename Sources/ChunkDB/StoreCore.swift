@@ -117,8 +117,21 @@ final class StoreCore: Sendable {
         }
     }
 
-    /// Ends the hold of the table on its namespaces, which hold the core.
-    func forgetNamespaces() { namespaces.withLock { $0 = [:] } }
+    /// See `ChunkDB.close`. The namespaces are forgotten last: to whoever still cleans, or writes a
+    /// checkpoint, what no namespace names would be dead.
+    func close() async {
+        if isClosed.exchange(true, ordering: .relaxed) { return }
+        await gate.close()
+        leases.endAll()
+        if isDamaged.load(ordering: .relaxed) {
+            try? await barrier()
+        } else {
+            await checkpointOrReport()
+        }
+        await log.close()
+        // They hold the core, and the table holds them.
+        namespaces.withLock { $0 = [:] }
+    }
 
     func unregister(_ id: NamespaceID) { namespaces.withLock { _ = $0.removeValue(forKey: id) } }
 

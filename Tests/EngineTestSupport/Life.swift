@@ -109,6 +109,9 @@ public final class Life: Sendable {
     public var freedCount: UInt64 { cleaned.withLock { $0.freed } }
     public var movedBytes: UInt64 { cleaned.withLock { $0.moved } }
     private let cleaned = Mutex<(freed: UInt64, moved: UInt64)>((0, 0))
+    /// Bytes on the medium beyond the capacity, at the worst moment that was looked at (CONTRACT B-1).
+    public var bytesOverCapacity: Int { overCapacity.withLock { $0 } }
+    private let overCapacity = Mutex(0)
     private let refused = Mutex<[StoreError]>([])
     private let violated = Mutex<[String]>([])
 
@@ -188,7 +191,9 @@ public final class Life: Sendable {
     public func run(
         _ turns: ArraySlice<LifePlan.Turn>, _ db: ChunkDB, on machine: SimulatedMachine
     ) async {
+        noteAllocation(on: machine)
         for turn in turns {
+            defer { noteAllocation(on: machine) }
             if machine.disk.faultHitCount > 0 { model.noteFault() }
             do throws(StoreError) {
                 switch turn {
@@ -240,7 +245,14 @@ public final class Life: Sendable {
         for ticket in tickets { model.succeed(ticket, .durable) }
     }
 
+    private func noteAllocation(on machine: SimulatedMachine) {
+        let capacity = Int(machine.options.capacity?.bytes ?? .max)
+        let excess = machine.disk.allocatedByteCount - capacity
+        overCapacity.withLock { $0 = max($0, excess) }
+    }
+
     private func act(_ deed: LifePlan.Deed, _ db: ChunkDB, on machine: SimulatedMachine) async {
+        defer { noteAllocation(on: machine) }
         do throws(StoreError) {
             let chunk = OwnedChunk(deed.owner)
             let name = OwnedChunk.spaceName(chunk.space)

@@ -32,6 +32,13 @@ struct RandomLife {
             segmentSize: .kibibytes([64, 96, 128].randomElement(using: &generator)!))
         machine.options.commitsPerCheckpoint =
             [3, 17, 65_536].randomElement(using: &generator)!
+        // Every third store has tenants with bounds of their own.
+        if seed % 3 == 2 {
+            machine.options.namespaces["acme", default: .init()].limit = .kibibytes(160)
+            machine.options.namespaces["beta", default: .init()].entryCountMax = 2
+            machine.options.namespaces["beta"]?.guaranteedShare = .kibibytes(64)
+            machine.options.namespaces["beta"]?.retentionPolicy = "lfu"
+        }
         machine.options.digestBlockShift = [12, 13, 16].randomElement(using: &generator)!
         machine.options.headerCacheSize = .kibibytes([0, 64].randomElement(using: &generator)!)
         var options = SimulatedDiskOptions(seed: seed)
@@ -64,6 +71,10 @@ struct RandomLife {
         let isHit = machine.disk.faultHitCount > 0
         note(life, isHit: isHit, wasOpened: opened == true)
         wrong += life.violations
+        let bound = Int(machine.options.segmentSize.bytes) + Self.metadataSlack
+        if life.bytesOverCapacity > bound {
+            wrong.append("B-1: \(life.bytesOverCapacity) bytes over the capacity; \(bound) allowed")
+        }
         if !isHit {
             wrong += life.refusals.filter { !Self.isCapacity($0) }.map { "refused: \($0)" }
         }
@@ -130,6 +141,9 @@ struct RandomLife {
         return true
     }
 
+    /// Small segments for removals on a full store, and a second checkpoint while it is written.
+    private static let metadataSlack = 128 << 10
+
     private static func isCapacity(_ error: StoreError) -> Bool {
         switch error {
         case .log(.capacityExceeded), .quotaExceeded: true
@@ -141,6 +155,9 @@ struct RandomLife {
         marks.hit("fault hit", if: isHit)
         marks.hit("freed segment", if: life.freedCount > 0)
         marks.hit("moved record", if: life.movedBytes > 0)
+        marks.hit("BOUND: over capacity", if: life.bytesOverCapacity > 0)
+        marks.hit(
+            "BOUND: over by more than 64 KiB", if: life.bytesOverCapacity > Self.metadataSlack / 2)
         marks.hit("opening refused", if: !wasOpened)
         for error in life.refusals {
             switch error {

@@ -86,6 +86,11 @@ extension SimulatedDisk {
         }
     }
 
+    /// What all files that have a name take on the medium.
+    public var allocatedByteCount: Int {
+        fileNames.reduce(0) { $0 + withFile($1) { $0.allocatedByteCount } }
+    }
+
     public func fileByteCount(_ name: String) -> Int {
         withFile(name) { $0.byteCount }
     }
