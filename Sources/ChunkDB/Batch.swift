@@ -18,7 +18,8 @@ public struct Batch: ~Copyable {
     /// Adds a chunk whose layers have all been appended.
     ///
     /// *Throws:* `.shape` when layers are missing, when the chunk belongs to another store, when it
-    /// would replace another, or when the batch has its variant already; the batch is then as it was, and the writer is gone.
+    /// would replace another, or when the batch has its variant already; the batch is then as it
+    /// was, and the writer is gone.
     public mutating func put(_ writer: consuming ChunkWriter, recompute: RecomputeMetadata? = nil)
         throws(StoreError)
     {

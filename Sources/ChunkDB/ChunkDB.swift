@@ -49,9 +49,9 @@ public final class ChunkDB: Sendable {
         Task(executorPreference: core.environment.executor) { [core] in await core.close() }
     }
 
-    /// Opens the store in a directory, or makes one there. It is open as long as somebody has the
-    /// value that this returns: when its last name ends without `close`, the store closes by itself,
-    /// and calls on its namespaces throw `.closed`.
+    /// Opens the store in a directory, or makes one there. It is open as long as somebody has what
+    /// this returns: when its last name ends without `close`, the store closes by itself, and calls
+    /// on its namespaces throw `.closed`.
     ///
     /// *Throws:* `.log` with `.notAStore`, a lock, a damaged superblock, a newer version, a file
     /// system that refuses direct I/O, or any damage in strict mode; `.shape` for quotas that

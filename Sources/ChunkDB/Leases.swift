@@ -1,7 +1,7 @@
-// Chunks that stay readable for a while, whatever becomes of their names: through eviction, removal,
-// cleaning and the dropping of their namespace. A lease holds the segment uses that the chunk stands
-// in; while it does, they are not written over. That is dear, a segment for a chunk, so leases have
-// an end, and a bound.
+// Chunks that stay readable for a while, whatever becomes of their names: through eviction,
+// removal, cleaning and the dropping of their namespace. A lease holds the segment uses that the
+// chunk stands in; while it does, they are not written over. That is dear, a segment for a chunk,
+// so leases have an end, and a bound.
 
 import BlockIO
 import ChunkFormat

@@ -1,5 +1,5 @@
-// A put that replaces: the new bytes from then on, and never again the old ones. Crashes between are
-// in SIM and CRASH, whose lives replace too.
+// A put that replaces: the new bytes from then on, and never again the old ones. Crashes between
+// are in SIM and CRASH, whose lives replace too.
 
 import ChunkDB
 import EngineTestSupport

@@ -109,7 +109,7 @@ public final class Life: Sendable {
     public var freedCount: UInt64 { cleaned.withLock { $0.freed } }
     public var movedBytes: UInt64 { cleaned.withLock { $0.moved } }
     private let cleaned = Mutex<(freed: UInt64, moved: UInt64)>((0, 0))
-    /// Bytes on the medium beyond the capacity, at the worst moment that was looked at (CONTRACT B-1).
+    /// Bytes on the medium beyond the capacity, at the worst moment looked at (CONTRACT B-1).
     public var bytesOverCapacity: Int { overCapacity.withLock { $0 } }
     private let overCapacity = Mutex(0)
     private let refused = Mutex<[StoreError]>([])
