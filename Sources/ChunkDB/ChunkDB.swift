@@ -154,14 +154,23 @@ public final class ChunkDB: Sendable {
             // The directory itself is part of nobody's budget; half of what is free is ours.
             let free = options.capacity == nil ? try await disk.freeByteCount() / 2 : 0
             let unit = UInt64(disk.traits.alignment)
+            let capacity = (options.capacity?.bytes ?? free) & ~(unit - 1)
             return LogOptions(
-                segmentBytes: options.segmentSize.bytes,
-                capacityBytes: (options.capacity?.bytes ?? free) & ~(unit - 1),
+                segmentBytes: options.segmentSize?.bytes ?? segmentBytes(for: capacity),
+                capacityBytes: capacity,
                 commitsPerCheckpoint: options.commitsPerCheckpoint,
                 leavesRoomForCleaning: options.evicts, progress: options.openingProgress)
         } catch {
             throw .disk(error)
         }
+    }
+
+    /// A power of two, a sixteenth of the capacity or less.
+    private static func segmentBytes(for capacity: UInt64) -> UInt64 {
+        let range = Superblock.segmentBytesRange.lowerBound...256 << 20
+        let share = max(capacity / 16, 1)
+        let power = UInt64(1) << (63 - share.leadingZeroBitCount)
+        return min(max(power, range.lowerBound), range.upperBound)
     }
 
     /// Waits for calls that began before, writes a checkpoint, so that the next open is quick, and
@@ -272,6 +281,16 @@ public final class ChunkDB: Sendable {
     }
 
     // MARK: Facts
+
+    /// What the store costs beside the chunks themselves, since it was opened.
+    public func amplification() async -> Amplification {
+        let log = await core.log.statistics
+        return Amplification(
+            putBytes: core.storeCounters.putBytes, writtenBytes: core.disk.counters.writtenBytes,
+            movedBytes: log.movedBytes,
+            livingBytes: core.allNamespaces.reduce(0) { $0 &+ $1.statistics.storedBytes },
+            allocatedBytes: log.allocatedBytes)
+    }
 
     public var disk: DiskTraits { core.disk.traits }
     public var diskCounters: DiskCounters { core.disk.counters }

@@ -69,10 +69,18 @@ struct FinishedPut: Sendable {
             try await namespace.settle(entry.key, entry.variant)
             outcome = try await commitStep(durability)
         }
-        core.count { $0.putCount += 1 }
-        namespace.usage.count { $0.putCount += 1 }
+        countPut(isNew: outcome == .committed)
         if outcome == .committed { await trimVariants() }
         return outcome
+    }
+
+    private func countPut(isNew: Bool) {
+        let byteCount = isNew ? entry.variantDiskBytes : 0
+        core.count { counters in
+            counters.putCount += 1
+            counters.putBytes += byteCount
+        }
+        namespace.usage.count { $0.putCount += 1 }
     }
 
     /// What is not forgotten now is when the chunk's next form is put.
@@ -109,8 +117,7 @@ struct FinishedPut: Sendable {
         // Nobody sees the other yet, and it may still fail: "already present" is told once it is.
         case .contested: return try await commit(.written)
         }
-        core.count { $0.putCount += 1 }
-        namespace.usage.count { $0.putCount += 1 }
+        countPut(isNew: true)
         ticket.end()
         core.gate.enterFromInside()
         Task(executorPreference: core.environment.executor) { await finish() }

@@ -13,6 +13,8 @@ import Synchronization
 /// Counts of the engine, since it was opened; relaxed.
 public struct StoreCounters: Sendable, Equatable {
     public var putCount: UInt64 = 0
+    /// Bytes on disk of the variants that puts made visible.
+    public var putBytes: UInt64 = 0
     public var getCount: UInt64 = 0
     /// Payload bytes that were copied on their way to the disk…
     public var copiedBytes: UInt64 = 0
@@ -36,6 +38,29 @@ public struct StoreCounters: Sendable, Equatable {
     /// Puts that had to wait for cleaning.
     public var waitedPutCount: UInt64 = 0
     public init() {}
+}
+
+/// Bytes beside bytes. Counted where they happen: every write to any file of the store is in.
+public struct Amplification: Sendable, Equatable {
+    /// Of variants that puts made visible.
+    public var putBytes: UInt64
+    /// To the medium: records, copies, commits, journals, checkpoints.
+    public var writtenBytes: UInt64
+    /// Records that cleaning copied.
+    public var movedBytes: UInt64
+    /// Of variants that are there.
+    public var livingBytes: UInt64
+    /// Of all files, free segments included.
+    public var allocatedBytes: UInt64
+
+    /// Bytes written for a byte put; `nil` before the first put.
+    public var write: Double? {
+        putBytes > 0 ? Double(writtenBytes) / Double(putBytes) : nil
+    }
+    /// Bytes allocated for a byte that is there; `nil` when nothing is.
+    public var space: Double? {
+        livingBytes > 0 ? Double(allocatedBytes) / Double(livingBytes) : nil
+    }
 }
 
 final class StoreCore: Sendable {

@@ -8,8 +8,9 @@ import SegmentLog
 public struct StoreOptions: Sendable {
     /// The budget, in bytes on the medium, fixed at creation; `nil`: half of what is free then.
     public var capacity: ByteCount?
-    /// Fixed at creation.
-    public var segmentSize: ByteCount
+    /// Fixed at creation; `nil`: a sixteenth of the capacity, 64 KiB to 256 MiB. One layer of a
+    /// chunk has to fit, and cleaning wants many segments.
+    public var segmentSize: ByteCount?
     /// Whether a directory without a store gets one.
     public var createsIfMissing: Bool
     /// Refuse a directory that has a store.
@@ -38,6 +39,9 @@ public struct StoreOptions: Sendable {
     public var leasedCapacity: ByteCount?
     /// For namespaces that want others than the default, by name, whether they exist yet or not.
     public var namespaces: [String: NamespaceOptions] = [:]
+    /// What cleaning may copy in a second while nobody waits for it; `nil`: as fast as it can. A put
+    /// that finds no room ends the restraint.
+    public var cleaningBandwidth: ByteCount?
     /// Told of each variant that was forgotten to make room, from the store's own thread; must be
     /// short.
     public var evictionObserver:
@@ -47,7 +51,7 @@ public struct StoreOptions: Sendable {
     public var logger = Logger(label: "chunkdb") { _ in SwiftLogNoOpLogHandler() }
 
     public init(
-        capacity: ByteCount? = nil, segmentSize: ByteCount = .mebibytes(256),
+        capacity: ByteCount? = nil, segmentSize: ByteCount? = nil,
         createsIfMissing: Bool = true, isStrict: Bool = false, disk: DiskOptions = .init(),
         digestBlockShift: UInt8 = 16, headerCacheSize: ByteCount = .mebibytes(64),
         commitsPerCheckpoint: UInt64 = 65_536

@@ -71,7 +71,7 @@ struct RandomLife {
         let isHit = machine.disk.faultHitCount > 0
         note(life, isHit: isHit, wasOpened: opened == true)
         wrong += life.violations
-        let bound = Int(machine.options.segmentSize.bytes) + Self.metadataSlack
+        let bound = Int(machine.options.segmentSize!.bytes) + Self.metadataSlack
         if life.bytesOverCapacity > bound {
             wrong.append("B-1: \(life.bytesOverCapacity) bytes over the capacity; \(bound) allowed")
         }

@@ -32,7 +32,8 @@ final class Cleaner: Sendable {
 
     /// Frees segments until `byteCount` are available, or waits for who does.
     /// *Returns:* whether there is more room, for who comes first.
-    func makeRoom(for byteCount: UInt64, in core: StoreCore) async -> Bool {
+    /// - Parameter isAhead: nobody waits for it yet.
+    func makeRoom(for byteCount: UInt64, in core: StoreCore, isAhead: Bool = false) async -> Bool {
         let isMine = state.withLock { state in
             defer { state.isRunning = true }
             return !state.isRunning
@@ -48,7 +49,7 @@ final class Cleaner: Sendable {
         }
         var hasGained = false
         do throws(LogError) {
-            try await run(core, byteCount) { hasGained = true }
+            try await run(core, byteCount, isAhead: isAhead) { hasGained = true }
         } catch {
             core.options.logger.warning("cleaning stopped: \(error)")
         }
@@ -60,9 +61,9 @@ final class Cleaner: Sendable {
         return hasGained
     }
 
-    private func run(_ core: StoreCore, _ byteCount: UInt64, _ gained: () -> Void)
-        async throws(LogError)
-    {
+    private func run(
+        _ core: StoreCore, _ byteCount: UInt64, isAhead: Bool, _ gained: () -> Void
+    ) async throws(LogError) {
         // Tried in this run: what has no place to go now may have one later.
         var tried: Set<UInt64> = []
         while !core.isClosed.load(ordering: .relaxed) {
@@ -72,12 +73,30 @@ final class Cleaner: Sendable {
             for victim in try await victims(among: uses, core) {
                 if await core.log.availableBytes >= byteCount { return }
                 tried.insert(victim.use.useSequence)
+                let moved = await core.log.statistics.movedBytes
                 if try await free(victim, core), !victim.use.isHeld { gained() }
+                if isAhead { await rest(after: core.log.statistics.movedBytes - moved, core) }
             }
             // What is pinned can be copied to and fro for ever, and gains nothing.
             if await core.log.availableBytes <= available { return }
         }
     }
+
+    /// Keeps to the bandwidth that copies may take, until somebody waits for room.
+    private func rest(after movedBytes: UInt64, _ core: StoreCore) async {
+        guard let bandwidth = core.options.cleaningBandwidth?.bytes else { return }
+        let seconds = Double(movedBytes) / Double(max(bandwidth, 1))
+        var left = seconds / Self.restSeconds
+        while left > 0, !core.isClosed.load(ordering: .relaxed),
+            state.withLock({ $0.waiters.isEmpty })
+        {
+            await core.environment.clock.sleep(nanoseconds: UInt64(Self.restSeconds * 1e9))
+            left -= 1
+        }
+    }
+
+    /// A put that finds no room waits so long at most for who rests.
+    private static let restSeconds = 0.002
 
     /// Closed uses; those that somebody reads only if there are no others, since they cannot be
     /// used again at once.
@@ -213,7 +232,7 @@ extension StoreCore {
         else { return }
         gate.enterFromInside()
         Task(executorPreference: environment.executor) { [self] in
-            _ = await cleaner.makeRoom(for: target, in: self)
+            _ = await cleaner.makeRoom(for: target, in: self, isAhead: true)
             isCleaning.store(false, ordering: .relaxed)
             gate.leave()
         }
