@@ -4,6 +4,7 @@
 import Attention
 import AttentionFeed
 import ChunkDB
+import ChunkFormat
 import EngineTestSupport
 import Fusion
 import KVModel
@@ -184,6 +185,43 @@ struct PlannedTests {
         }
         let partial = try #require(try part.finish().capture)
         #expect(partial.metadata(of: 0, behind: []) == nil)
+    }
+
+    @Test("a payload that rotted is computed, and the others are still reused")
+    func damaged() throws {
+        let machine = SimulatedMachine(seed: 6)
+        let db = try machine.open()
+        let model = try AttentionFeedTests.tinyModel()
+        let (result, logits) = try machine.run {
+            () async throws -> (PlannedPrefillResult, [Float]) in
+            let namespace = try await db.namespace(
+                "tiny", model: model.binding(elementType: .float32, name: "tiny"))
+            for chunk in Self.chunks { try await namespace.ingest(chunk, with: model) }
+            let plan = try FusionPlan(try await Self.request(namespace, model, .realign))
+            let key = Self.keys(namespace)[1]
+            let extent = try #require(try await namespace.locate(key)?.extent(layer: 1, .values))
+            machine.disk.flip("segments/00000000", byte: Int(extent.fileOffset) + 5, bit: 2)
+            let result = try await namespace.prefill(Self.tokens, plan: plan, with: model)
+            var spans = plan.computing([1]).prompt(Self.tokens).spans
+            #expect(spans.map(\.isLoaded) == [true, false, true, false])
+            // The same without a store.
+            var prefill = try BlendedPrefill(model: model, spans: spans, plan: .realign)
+            spans = prefill.spans
+            for layer in 0..<2 {
+                for span in prefill.loadedSpans {
+                    let planes = try model.prefill(spans[span].tokens).cache.planes
+                    try prefill.load(
+                        layer: layer, span: span,
+                        keys: planes.encoded(.keys, layer: layer, as: .float32),
+                        values: planes.encoded(.values, layer: layer, as: .float32))
+                }
+                try prefill.compute(layer: layer)
+            }
+            return (result, try prefill.finish().logits)
+        }
+        #expect(result.plan.chunks[1].action == .compute(.lost))
+        #expect(result.plan.chunks[0].use != nil && result.plan.chunks[2].use != nil)
+        #expect(result.prefill.logits == logits)
     }
 
     @Test("a variant that is gone by now is computed", arguments: modes)

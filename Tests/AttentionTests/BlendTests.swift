@@ -234,6 +234,37 @@ struct BlendTests {
         }
     }
 
+    @Test("a deviation profile is the distance over all layers, and saturates")
+    func profile() throws {
+        let reused = try blend(model, spans, .realign).cache.planes.rows(12..<23)
+        let exact = full.cache.planes.rows(12..<23)
+        let profile = reused.deviationProfile(to: exact)
+        for token in 0..<11 {
+            var sum: Float = 0
+            for layer in 0..<3 {
+                for tensor in DeviationTensor.allCases {
+                    sum += reused.squaredDistances(to: exact, layer: layer, tensor: tensor)[token]
+                }
+            }
+            #expect((Float(profile[token]) - sum).magnitude <= sum * 1e-3)
+        }
+        #expect(exact.deviationProfile(to: exact).allSatisfy { $0 == 0 })
+        var broken = exact
+        broken.layers[1].keys[0] = .nan
+        broken.layers[2].values[16] = 1e6
+        let found = broken.deviationProfile(to: exact)
+        #expect(found[0] == .greatestFiniteMagnitude && found[1] == .greatestFiniteMagnitude)
+        #expect(found[2] == 0)
+        // Rows picked by the profile of this very context repair more than as many others.
+        let order = profile.indices.sorted { profile[$0] > profile[$1] }
+        func error(_ rows: ArraySlice<Int>) throws -> Float {
+            let result = try blend(model, spans, .rows(rows.map { 12 + $0 }))
+            return result.cache.planes.rows(12..<23).deviationProfile(to: exact)
+                .reduce(0) { $0 + Float($1) }
+        }
+        #expect(try error(order.prefix(4)) < error(order.suffix(4)))
+    }
+
     @Test("keys stored before rotation give the same as keys stored after")
     func keyForms() throws {
         for plan in [BlendPlan.realign, .concatenate] {
