@@ -42,6 +42,7 @@ public struct BlendedPrefill: ~Copyable {
     let shifts: [SpanShift?]
     var batch: RowBatch
     var cache: KVCache
+    var hasStoppedRepair = false
     /// Loaded spans whose planes of `nextLayer` have arrived.
     var arrived: Set<Int> = []
 
@@ -158,7 +159,8 @@ public struct BlendedPrefill: ~Copyable {
                 filter.map { $0.hasClosed || layer >= $0.steps.first?.layer ?? .max } ?? true
             case .recompute: false
             }
-        return isNeeded ? .required : layer == 0 ? .selfTest : .unused
+        // Rows whose repair was stopped are what is loaded, whatever the plan said.
+        return isNeeded || hasStoppedRepair ? .required : layer == 0 ? .selfTest : .unused
     }
 
     /// Computes `layer` for the active rows. Every loaded span's planes of it must have been

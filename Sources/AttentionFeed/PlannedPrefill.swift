@@ -59,13 +59,16 @@ extension Namespace {
     }
 
     /// Carries out a plan for `tokens`, one a row. Attention on the rows of `segments` is captured.
+    /// With `focus`, which captures the chunks' rows, repair of chunks that the question does not
+    /// look at stops when those it looks at have settled (Cache-Craft).
     ///
     /// Each loss costs a new start, so there are at most as many as the plan reuses chunks.
     public func prefill(
         _ tokens: [UInt32], plan: FusionPlan, with model: Model, options: FeedOptions = .init(),
-        capturing segments: [Range<Int>] = []
+        capturing segments: [Range<Int>] = [], focus: FocusObserver? = nil
     ) async throws(AttentionFeedError) -> PlannedPrefillResult {
         var plan = plan
+        let segments = focus == nil ? segments : plan.chunks.map(\.rows)
         var bytesRead = 0
         while true {
             var lost: Set<Int> = []
@@ -75,7 +78,7 @@ extension Namespace {
                 lost = Set((feed?.misses ?? []).map { used[$0] })
                 if lost.isEmpty {
                     let prefill = try await run(
-                        tokens, plan, feed, model, segments, bytesRead: &bytesRead)
+                        tokens, plan, feed, model, segments, focus, bytesRead: &bytesRead)
                     return PlannedPrefillResult(
                         prefill: prefill, plan: plan, bytesRead: bytesRead)
                 }
@@ -111,9 +114,10 @@ extension Namespace {
 
     private func run(
         _ tokens: [UInt32], _ plan: FusionPlan, _ feed: ChunkFeed?, _ model: Model,
-        _ segments: [Range<Int>], bytesRead: inout Int
+        _ segments: [Range<Int>], _ focus: FocusObserver?, bytesRead: inout Int
     ) async throws(AttentionFeedError) -> PrefillResult {
-        let (spans, blend) = plan.prompt(tokens)
+        let (spans, blend, spanOfChunk) = plan.prompt(tokens)
+        var focus = focus
         var prefill: BlendedPrefill
         do throws(AttentionError) {
             prefill = try BlendedPrefill(
@@ -130,6 +134,13 @@ extension Namespace {
             }
             do throws(AttentionError) {
                 try prefill.compute(layer: layer)
+                if let unfocused = focus?.unfocused(prefill.capture) {
+                    focus = nil
+                    try prefill.stopRepair(
+                        of: Set(
+                            unfocused.filter { plan.chunks[$0].use != nil }
+                                .map { spanOfChunk[$0] }))
+                }
             } catch {
                 throw .attention(error)
             }
@@ -139,5 +150,17 @@ extension Namespace {
         } catch {
             throw .attention(error)
         }
+    }
+}
+
+extension FocusObserver {
+    /// Takes the layer captured last. The chunks that are not focused when that has settled, `nil`
+    /// as long as it has not.
+    fileprivate mutating func unfocused(_ capture: AttentionCapture?) -> [Int]? {
+        // Masses that are no numbers come from planes that are none: nothing is settled by them.
+        guard let capture, let masses = capture.outsideMasses.last,
+            (try? observe(masses)) == true
+        else { return nil }
+        return capture.segments.indices.filter { !focused.contains($0) }
     }
 }

@@ -187,6 +187,28 @@ struct PlannedTests {
         #expect(partial.metadata(of: 0, behind: []) == nil)
     }
 
+    @Test("repair of chunks that the question does not look at stops when that has settled")
+    func focus() throws {
+        func rows(_ mass: Double, _ window: Int) throws -> [Int] {
+            try run { namespace, model in
+                for chunk in Self.chunks { try await namespace.ingest(chunk, with: model) }
+                let plan = try FusionPlan(
+                    try await Self.request(namespace, model, .cacheBlend(ratio: 0.25)))
+                let result = try await namespace.prefill(
+                    Self.tokens, plan: plan, with: model,
+                    focus: try FocusObserver(focusMass: mass, focusWindow: window))
+                #expect(result.prefill.capture?.segments == Self.segments)
+                return result.prefill.statistics.computedRowCounts
+            }
+        }
+        // The check stands at layer 1: all 51 rows before it, then 12 of 48 and the question.
+        #expect(try rows(1, 1) == [51, 15], "all hold the mass together")
+        #expect(try rows(0, 1) == [51, 3], "no chunk is looked at from layer 0 on")
+        #expect(try rows(0, 2) == [51, 15], "settled when the last layer is done")
+        let some = try rows(0.5, 1)
+        #expect(some[1] > 3 && some[1] <= 15)
+    }
+
     @Test("a payload that rotted is computed, and the others are still reused")
     func damaged() throws {
         let machine = SimulatedMachine(seed: 6)

@@ -327,9 +327,10 @@ struct BlendTests {
 
     @Test("repair that is stopped leaves what was loaded, from the next layer on")
     func stopped() throws {
-        func run(_ stops: Set<Int>) throws -> PrefillResult {
-            var prefill = try BlendedPrefill(
-                model: model, spans: spans, plan: .rows([3, 4, 13, 14, 15]))
+        func run(
+            _ stops: Set<Int>, _ plan: BlendPlan = .rows([3, 4, 13, 14, 15])
+        ) throws -> PrefillResult {
+            var prefill = try BlendedPrefill(model: model, spans: spans, plan: plan)
             let stored = try [
                 0: model.prefill(spans[0].tokens).cache.planes,
                 2: model.prefill(spans[2].tokens, basePosition: 50).cache.planes,
@@ -354,6 +355,15 @@ struct BlendTests {
         let realigned = try blend(model, spans, .realign).cache.planes
         #expect(some.cache.planes.rows(12..<23).layers[2] == realigned.rows(12..<23).layers[2])
         #expect(all.cache.planes.rows(12..<23).layers[2] != realigned.rows(12..<23).layers[2])
+        // Stopped in front of a check, whose plan needed nothing loaded so far.
+        for plan in [BlendPlan.blend(ratio: 0.3, checkLayer: 2, tensor: .values), .recompute] {
+            let early = try run([0, 2], plan)
+            #expect(early.statistics.computedRowCounts == [26, 5, 5])
+            for layer in 1..<3 {
+                let found = early.cache.planes.rows(12..<23).layers[layer]
+                #expect(found == realigned.rows(12..<23).layers[layer])
+            }
+        }
         var prefill = try BlendedPrefill(model: model, spans: spans, plan: .realign)
         do throws(AttentionError) {
             try prefill.stopRepair(of: [1])
