@@ -15,13 +15,26 @@ import KVModel
 import Primitives
 
 extension FoundVariant {
-    /// A stored variant whose headers were opened under `bindingDigest`.
+    /// A stored variant whose headers were opened under `bindingDigest`. Scores that are no numbers
+    /// count as not captured: whoever put them, the chunk's planes are as good as any.
     public init(_ chunk: LocatedChunk, bindingDigest: [UInt8]) {
+        var recompute = chunk.metadata.recompute
+        func isMass(_ value: Float) -> Bool { value.isFinite && value >= 0 }
+        if !recompute.tokenScores.allSatisfy({ $0 >= 0 }) { recompute.tokenScores = [] }
+        if !recompute.deviationProfile.allSatisfy({ $0 >= 0 }) { recompute.deviationProfile = [] }
+        if let impact = recompute.contextImpact,
+            !isMass(impact.interMean) || !isMass(impact.intraMean)
+        {
+            recompute.contextImpact = nil
+        }
+        if !recompute.prefix.allSatisfy({ isMass($0.interMean) }) {
+            for index in recompute.prefix.indices { recompute.prefix[index].interMean = 0 }
+        }
         self.init(
             id: chunk.entry.variant, bindingDigest: bindingDigest, tokenCount: chunk.tokenCount,
             basePosition: chunk.basePosition,
             storedBytes: chunk.extents.reduce(0) { $0 + UInt64($1.paddedBytes) },
-            recompute: chunk.metadata.recompute, detail: chunk.metadata.detail)
+            recompute: recompute, detail: chunk.metadata.detail)
     }
 }
 
@@ -35,8 +48,9 @@ public struct PlannedPrefillResult: Sendable {
 }
 
 extension Namespace {
-    /// All stored variants of each key, by their headers alone; one that does not open is left
-    /// out. A key of which nothing is stored has an empty list.
+    /// All stored variants of each key, by their headers alone; one that does not open, or whose
+    /// prefix names the chunk itself, is left out. A key of which nothing is stored has an empty
+    /// list.
     public func find(_ keys: [ChunkKey]) async throws(AttentionFeedError)
         -> [ChunkKey: [FoundVariant]]
     {
@@ -46,7 +60,9 @@ extension Namespace {
             var list: [FoundVariant] = []
             for entry in variants(of: key) {
                 do throws(StoreError) {
-                    if let chunk = try await locate(key, variant: entry.variant) {
+                    if let chunk = try await locate(key, variant: entry.variant),
+                        !chunk.metadata.recompute.prefix.contains(where: { $0.key == key })
+                    {
                         list.append(FoundVariant(chunk, bindingDigest: digest))
                     }
                 } catch {

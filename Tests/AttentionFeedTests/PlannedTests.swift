@@ -187,6 +187,41 @@ struct PlannedTests {
         #expect(partial.metadata(of: 0, behind: []) == nil)
     }
 
+    @Test("scores that are no numbers are as if not captured, and no reason to refuse a prompt")
+    func badScores() throws {
+        let plan = try run { namespace, model in
+            let keys = Self.keys(namespace)
+            for (index, chunk) in Self.chunks.enumerated() {
+                let planes = try model.prefill(chunk).cache.planes
+                let layers = try (0..<2).map { layer in
+                    (
+                        keys: try planes.encoded(.keys, layer: layer, as: .float32),
+                        values: try planes.encoded(.values, layer: layer, as: .float32)
+                    )
+                }
+                // The last one claims to have stood behind itself.
+                let prefix = index == 2 ? [keys[2]] : index == 1 ? [keys[0]] : []
+                _ = try await namespace.put(
+                    keys[index], tokens: chunk, layers: layers,
+                    context: PrefixContext(prefix: prefix, basePosition: 0),
+                    recompute: RecomputeMetadata(
+                        prefix: prefix.map {
+                            PrefixShare(key: $0, tokenCount: 16, interMean: .nan)
+                        },
+                        contextImpact: ContextImpact(interMean: .infinity, intraMean: -1),
+                        tokenScores: [Float16](repeating: .nan, count: 16),
+                        deviationProfile: [Float16](repeating: -1, count: 16)))
+            }
+            let request = try await Self.request(
+                namespace, model, .cacheCraft(alpha: 1), order: [1, 0, 2])
+            let plan = try FusionPlan(request)
+            _ = try await namespace.prefill(Self.tokens, plan: plan, with: model)
+            return plan
+        }
+        #expect(plan.chunks[0].use != nil && plan.chunks[1].use != nil)
+        #expect(plan.chunks[2].action == .compute(.missing))
+    }
+
     @Test("repair of chunks that the question does not look at stops when that has settled")
     func focus() throws {
         func rows(_ mass: Double, _ window: Int) throws -> [Int] {
