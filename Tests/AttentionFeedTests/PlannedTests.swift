@@ -146,6 +146,19 @@ struct PlannedTests {
         #expect(errors[2] == 0, "computed whole, it is right bit for bit")
     }
 
+    @Test("timed prefills make a profile")
+    func timings() throws {
+        let model = try AttentionFeedTests.tinyModel()
+        let samples = try model.timings(tokenCounts: [8, 0, 64, 513, 128], repeatCount: 2)
+        #expect(samples.map(\.tokenCount) == [8, 64, 128], "those that the model has room for")
+        #expect(samples.allSatisfy { $0.seconds > 0 })
+        let profile = try ComputeProfile(
+            fitting: samples, projectionShare: model.configuration.keyValueShare)
+        #expect(profile.secondsPerToken > 0)
+        #expect(
+            profile.prefillSeconds(tokenCount: 128) > profile.prefillSeconds(tokenCount: 8))
+    }
+
     @Test("metadata of a capture: within its ranges, and nothing of a part")
     func metadata() throws {
         let model = try AttentionFeedTests.tinyModel()
