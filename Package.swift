@@ -140,8 +140,8 @@ let package = Package(
         .testTarget(
             name: "AttentionFeedTests",
             dependencies: [
-                "AttentionFeed", "Attention", "Fusion", "KVModel", "Primitives", "EngineTestSupport",
-                "StoreTestSupport",
+                "AttentionFeed", "Attention", "Fusion", "KVModel", "Primitives", "ChunkFormat",
+                "EngineTestSupport", "StoreTestSupport",
             ],
             swiftSettings: testRules),
         .testTarget(

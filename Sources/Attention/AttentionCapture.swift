@@ -1,7 +1,8 @@
 // Who looked at whom during a prefill: what Cache-Craft's scores are made of (arXiv 2502.15734;
 // FUSION, "Cache-Craft"). The weights exist anyway between the softmax and the values; they are
 // summed there, stretch by stretch, so a capture costs one addition a weight beside the
-// 4 · head dimension operations that made and used it.
+// 4 · head dimension operations that made and used it. Measured (4 layers × 256, heads of 32,
+// chunks of 128, one core, optimised): 1 % of a prefill of 256 tokens, 5 % of one of 2,048.
 
 /// Attention weights of a prefill, averaged over heads and summed over stretches of rows.
 public struct AttentionCapture: Sendable, Hashable {

@@ -42,6 +42,7 @@ public struct BlendedPrefill: ~Copyable {
     let shifts: [SpanShift?]
     var batch: RowBatch
     var cache: KVCache
+    var hasStoppedRepair = false
     /// Loaded spans whose planes of `nextLayer` have arrived.
     var arrived: Set<Int> = []
 
@@ -92,8 +93,9 @@ public struct BlendedPrefill: ~Copyable {
         self.spanRows = spanRows
         loadedSpans = spans.indices.filter { spans[$0].isLoaded && !spans[$0].tokens.isEmpty }
         isReused = spans.flatMap { Array(repeating: $0.isLoaded, count: $0.tokens.count) }
-        filter = Self.filter(
+        let filter = Self.filter(
             plan, isReused: isReused, spanRows: spanRows, loadedSpans: loadedSpans)
+        self.filter = filter
         shifts = spans.map { SpanShift($0, plan: plan, format: format, model) }
         var context = PassContext(model, positions: positions)
         context.segments = segments
@@ -107,9 +109,15 @@ public struct BlendedPrefill: ~Copyable {
                 tokenCount: tokens.count),
             positions: positions, parallel: context.parallel)
         let everyRow = RowBatch(slots: Array(tokens.indices), hidden: model.embed(tokens))
-        batch = everyRow.keeping(
-            filter?.firstRows ?? Self.firstRows(plan, isReused: isReused),
-            hiddenSize: shape.hiddenSize)
+        // No `??` here: its autoclosure would capture a half-made `~Copyable` value, and optimised
+        // code of Swift 6.3.1 then releases a part of it once too often.
+        let firstRows: [Int]
+        if let filter {
+            firstRows = filter.firstRows
+        } else {
+            firstRows = Self.firstRows(plan, isReused: isReused)
+        }
+        batch = everyRow.keeping(firstRows, hiddenSize: shape.hiddenSize)
         statistics.promptTokenCount = tokens.count
         statistics.reusedTokenCount = isReused.count { $0 }
         statistics.projectionShare = shape.keyValueShare
@@ -151,7 +159,8 @@ public struct BlendedPrefill: ~Copyable {
                 filter.map { $0.hasClosed || layer >= $0.steps.first?.layer ?? .max } ?? true
             case .recompute: false
             }
-        return isNeeded ? .required : layer == 0 ? .selfTest : .unused
+        // Rows whose repair was stopped are what is loaded, whatever the plan said.
+        return isNeeded || hasStoppedRepair ? .required : layer == 0 ? .selfTest : .unused
     }
 
     /// Computes `layer` for the active rows. Every loaded span's planes of it must have been

@@ -123,6 +123,23 @@ public struct KVPlanes: Sendable, Equatable {
         }
     }
 
+    /// What a variant keeps so that the next plan can pick its rows beforehand: each token's
+    /// squared distance to the same row of `other`, keys and values of all layers together. One
+    /// side is reused, the other computed in some context, both at the same positions. Distances
+    /// beyond fp16, or that are no number, are its largest: such a row is the first to be
+    /// recomputed.
+    public func deviationProfile(to other: Self) -> [Float16] {
+        var sums = [Float](repeating: 0, count: min(tokenCount, other.tokenCount))
+        for layer in layers.indices {
+            for tensor in DeviationTensor.allCases {
+                let distances = squaredDistances(to: other, layer: layer, tensor: tensor)
+                for token in sums.indices { sums[token] += distances[token] }
+            }
+        }
+        let largest = Float16.greatestFiniteMagnitude
+        return sums.map { $0 < Float(largest) ? Float16($0) : largest }
+    }
+
     private func checkLayer(_ layer: Int, _ elementType: ElementType) throws(AttentionError) {
         guard layers.indices.contains(layer) else {
             throw .layerOutOfRange(layer: layer, layerCount: layers.count)

@@ -57,7 +57,8 @@ extension BlendedPrefill {
     }
 
     /// Stops repairing reused rows of these spans (of `spans`): from the next layer on they are
-    /// what was loaded. What a question that looks at few chunks allows (FUSION, "Focused chunks").
+    /// what was loaded, so every later layer needs its planes. What a question that looks at few
+    /// chunks allows (FUSION, "Focused chunks").
     /// *Throws:* `spanNotLoaded`, for the first that is not.
     public mutating func stopRepair(of stopped: Set<Int>) throws(AttentionError) {
         for span in stopped.sorted() {
@@ -65,6 +66,7 @@ extension BlendedPrefill {
                 throw .spanNotLoaded(span: span)
             }
         }
+        hasStoppedRepair = hasStoppedRepair || !stopped.isEmpty
         let lastRow = isReused.count - 1
         let kept = batch.slots.indices.filter { index in
             let slot = batch.slots[index]

@@ -15,13 +15,26 @@ import KVModel
 import Primitives
 
 extension FoundVariant {
-    /// A stored variant whose headers were opened under `bindingDigest`.
+    /// A stored variant whose headers were opened under `bindingDigest`. Scores that are no numbers
+    /// count as not captured: whoever put them, the chunk's planes are as good as any.
     public init(_ chunk: LocatedChunk, bindingDigest: [UInt8]) {
+        var recompute = chunk.metadata.recompute
+        func isMass(_ value: Float) -> Bool { value.isFinite && value >= 0 }
+        if !recompute.tokenScores.allSatisfy({ $0 >= 0 }) { recompute.tokenScores = [] }
+        if !recompute.deviationProfile.allSatisfy({ $0 >= 0 }) { recompute.deviationProfile = [] }
+        if let impact = recompute.contextImpact,
+            !isMass(impact.interMean) || !isMass(impact.intraMean)
+        {
+            recompute.contextImpact = nil
+        }
+        if !recompute.prefix.allSatisfy({ isMass($0.interMean) }) {
+            for index in recompute.prefix.indices { recompute.prefix[index].interMean = 0 }
+        }
         self.init(
             id: chunk.entry.variant, bindingDigest: bindingDigest, tokenCount: chunk.tokenCount,
             basePosition: chunk.basePosition,
             storedBytes: chunk.extents.reduce(0) { $0 + UInt64($1.paddedBytes) },
-            recompute: chunk.metadata.recompute, detail: chunk.metadata.detail)
+            recompute: recompute, detail: chunk.metadata.detail)
     }
 }
 
@@ -35,8 +48,9 @@ public struct PlannedPrefillResult: Sendable {
 }
 
 extension Namespace {
-    /// All stored variants of each key, by their headers alone; one that does not open is left
-    /// out. A key of which nothing is stored has an empty list.
+    /// All stored variants of each key, by their headers alone; one that does not open, or whose
+    /// prefix names the chunk itself, is left out. A key of which nothing is stored has an empty
+    /// list.
     public func find(_ keys: [ChunkKey]) async throws(AttentionFeedError)
         -> [ChunkKey: [FoundVariant]]
     {
@@ -46,7 +60,9 @@ extension Namespace {
             var list: [FoundVariant] = []
             for entry in variants(of: key) {
                 do throws(StoreError) {
-                    if let chunk = try await locate(key, variant: entry.variant) {
+                    if let chunk = try await locate(key, variant: entry.variant),
+                        !chunk.metadata.recompute.prefix.contains(where: { $0.key == key })
+                    {
                         list.append(FoundVariant(chunk, bindingDigest: digest))
                     }
                 } catch {
@@ -59,13 +75,16 @@ extension Namespace {
     }
 
     /// Carries out a plan for `tokens`, one a row. Attention on the rows of `segments` is captured.
+    /// With `focus`, which captures the chunks' rows, repair of chunks that the question does not
+    /// look at stops when those it looks at have settled (Cache-Craft).
     ///
     /// Each loss costs a new start, so there are at most as many as the plan reuses chunks.
     public func prefill(
         _ tokens: [UInt32], plan: FusionPlan, with model: Model, options: FeedOptions = .init(),
-        capturing segments: [Range<Int>] = []
+        capturing segments: [Range<Int>] = [], focus: FocusObserver? = nil
     ) async throws(AttentionFeedError) -> PlannedPrefillResult {
         var plan = plan
+        let segments = focus == nil ? segments : plan.chunks.map(\.rows)
         var bytesRead = 0
         while true {
             var lost: Set<Int> = []
@@ -75,7 +94,7 @@ extension Namespace {
                 lost = Set((feed?.misses ?? []).map { used[$0] })
                 if lost.isEmpty {
                     let prefill = try await run(
-                        tokens, plan, feed, model, segments, bytesRead: &bytesRead)
+                        tokens, plan, feed, model, segments, focus, bytesRead: &bytesRead)
                     return PlannedPrefillResult(
                         prefill: prefill, plan: plan, bytesRead: bytesRead)
                 }
@@ -111,9 +130,10 @@ extension Namespace {
 
     private func run(
         _ tokens: [UInt32], _ plan: FusionPlan, _ feed: ChunkFeed?, _ model: Model,
-        _ segments: [Range<Int>], bytesRead: inout Int
+        _ segments: [Range<Int>], _ focus: FocusObserver?, bytesRead: inout Int
     ) async throws(AttentionFeedError) -> PrefillResult {
-        let (spans, blend) = plan.prompt(tokens)
+        let (spans, blend, spanOfChunk) = plan.prompt(tokens)
+        var focus = focus
         var prefill: BlendedPrefill
         do throws(AttentionError) {
             prefill = try BlendedPrefill(
@@ -130,6 +150,13 @@ extension Namespace {
             }
             do throws(AttentionError) {
                 try prefill.compute(layer: layer)
+                if let unfocused = focus?.unfocused(prefill.capture) {
+                    focus = nil
+                    try prefill.stopRepair(
+                        of: Set(
+                            unfocused.filter { plan.chunks[$0].use != nil }
+                                .map { spanOfChunk[$0] }))
+                }
             } catch {
                 throw .attention(error)
             }
@@ -139,5 +166,17 @@ extension Namespace {
         } catch {
             throw .attention(error)
         }
+    }
+}
+
+extension FocusObserver {
+    /// Takes the layer captured last. The chunks that are not focused when that has settled, `nil`
+    /// as long as it has not.
+    fileprivate mutating func unfocused(_ capture: AttentionCapture?) -> [Int]? {
+        // Masses that are no numbers come from planes that are none: nothing is settled by them.
+        guard let capture, let masses = capture.outsideMasses.last,
+            (try? observe(masses)) == true
+        else { return nil }
+        return capture.segments.indices.filter { !focused.contains($0) }
     }
 }

@@ -7,9 +7,12 @@ import KVModel
 import Primitives
 
 extension FusionPlan {
-    /// Spans and plan for a `BlendedPrefill` of these tokens, one a row of the prompt. Spans that
-    /// are loaded are those of `chunks` that reuse a variant, in their order.
-    public func prompt(_ tokens: [UInt32]) -> (spans: [PromptSpan], plan: BlendPlan) {
+    /// Spans and plan for a `BlendedPrefill` of these tokens, one a row of the prompt, and which
+    /// span each of `chunks` is. Spans that are loaded are those of chunks that reuse a variant, in
+    /// their order.
+    public func prompt(_ tokens: [UInt32])
+        -> (spans: [PromptSpan], plan: BlendPlan, spanOfChunk: [Int])
+    {
         precondition(tokens.count == tokenCount, "the plan is of another prompt")
         var spans: [PromptSpan] = []
         var spanOfChunk: [Int] = []
@@ -35,7 +38,7 @@ extension FusionPlan {
             row = chunk.rows.upperBound
         }
         addText(to: tokenCount)
-        return (spans, blendPlan(spanOfChunk))
+        return (spans, blendPlan(spanOfChunk), spanOfChunk)
     }
 
     private func source(_ chunk: ChunkPlan) -> PromptSpan.Source {

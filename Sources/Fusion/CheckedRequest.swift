@@ -28,11 +28,17 @@ struct CheckedRequest {
                 position: request.firstPosition < 0 ? request.firstPosition : end &- 1,
                 limit: request.positionLimit)
         }
+        let digest = request.binding.digest
         for (index, chunk) in request.chunks.enumerated() {
             guard let variants = request.found[chunk.key] else {
                 throw .unknownKey(chunk: index, key: chunk.key)
             }
-            for variant in variants { try Self.check(variant, index, chunk, request) }
+            for variant in variants {
+                guard variant.bindingDigest == digest else {
+                    throw .otherBinding(chunk: index, variant: variant.id)
+                }
+                try Self.check(variant, index, chunk, request)
+            }
         }
         positions = try Self.place(request)
         prefixes = Self.prefixes(request)
@@ -82,9 +88,6 @@ struct CheckedRequest {
     private static func check(
         _ variant: FoundVariant, _ index: Int, _ chunk: ChunkSpan, _ request: PlanRequest
     ) throws(FusionError) {
-        guard variant.bindingDigest == request.binding.digest else {
-            throw .otherBinding(chunk: index, variant: variant.id)
-        }
         let recompute = variant.recompute
         guard variant.tokenCount == chunk.rows.count else {
             throw .tokenCount(chunk: index, expected: chunk.rows.count, found: variant.tokenCount)

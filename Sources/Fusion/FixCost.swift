@@ -77,7 +77,10 @@ public func evenlySpaced(tokenCount: Int, ratio: Double) -> [Int] {
     return (0..<budget).map { (2 * $0 + 1) * tokenCount / (2 * budget) }
 }
 
-/// ⌈ratio·n⌉ within 0…n, without the last-bit noise of the product (0.07 · 100 is 7).
+/// ⌈ratio·n⌉ within 0…n, without the last-bit noise of the product (0.07 · 100 is 7); 0 for a ratio
+/// that is no number.
 public func recomputeBudget(ratio: Double, tokenCount: Int) -> Int {
-    min(max(Int((ratio * Double(tokenCount) - 1e-9).rounded(.up)), 0), tokenCount)
+    guard ratio > 0 else { return 0 }
+    guard ratio < 1 else { return tokenCount }
+    return max(Int((ratio * Double(tokenCount) - 1e-9).rounded(.up)), 0)
 }

@@ -3,9 +3,9 @@
 
 /// How fast a device gives bytes.
 public struct DeviceProfile: Hashable, Sendable {
-    public var bytesPerSecond: Double
+    public let bytesPerSecond: Double
     /// What a read costs before its first byte.
-    public var fixedSeconds: Double
+    public let fixedSeconds: Double
 
     /// *Throws:* `profile` unless both are finite, the first positive and the other not negative.
     public init(bytesPerSecond: Double, fixedSeconds: Double = 0) throws(FusionError) {
@@ -28,11 +28,11 @@ public struct DeviceProfile: Hashable, Sendable {
 /// How long a prefill takes: `fixed + tokens·perToken + pairs·perPair`, where a pair is a query and
 /// a key it may look at. The first term grows with weights, the last with attention.
 public struct ComputeProfile: Hashable, Sendable {
-    public var secondsPerToken: Double
-    public var secondsPerPair: Double
-    public var fixedSeconds: Double
+    public let secondsPerToken: Double
+    public let secondsPerPair: Double
+    public let fixedSeconds: Double
     /// ρ: the share of a layer's work that is projections to keys and values, 0…1.
-    public var projectionShare: Double
+    public let projectionShare: Double
 
     /// *Throws:* `profile` unless all are finite and not negative and tokens cost something.
     public init(

@@ -29,9 +29,9 @@ public struct UseScore: Hashable, Sendable {
         value * exp2(-max(0, seconds - lastUseSeconds) / halfLifeSeconds)
     }
 
-    /// f ← f·2^(−Δt/halfLife) + 1/max(CFO, ε).
+    /// f ← f·2^(−Δt/halfLife) + 1/max(CFO, ε); a cost that is no number is that of repairing all.
     public mutating func use(fixCost: Double, at seconds: Double) {
-        value = value(at: seconds) + 1 / max(fixCost, smallestFixCost)
+        value = value(at: seconds) + 1 / max(fixCost.isNaN ? 1 : fixCost, smallestFixCost)
         lastUseSeconds = max(seconds, lastUseSeconds)
     }
 }

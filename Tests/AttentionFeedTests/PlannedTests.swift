@@ -4,6 +4,7 @@
 import Attention
 import AttentionFeed
 import ChunkDB
+import ChunkFormat
 import EngineTestSupport
 import Fusion
 import KVModel
@@ -145,6 +146,19 @@ struct PlannedTests {
         #expect(errors[2] == 0, "computed whole, it is right bit for bit")
     }
 
+    @Test("timed prefills make a profile")
+    func timings() throws {
+        let model = try AttentionFeedTests.tinyModel()
+        let samples = try model.timings(tokenCounts: [8, 0, 64, 513, 128], repeatCount: 2)
+        #expect(samples.map(\.tokenCount) == [8, 64, 128], "those that the model has room for")
+        #expect(samples.allSatisfy { $0.seconds > 0 })
+        let profile = try ComputeProfile(
+            fitting: samples, projectionShare: model.configuration.keyValueShare)
+        #expect(profile.secondsPerToken > 0)
+        #expect(
+            profile.prefillSeconds(tokenCount: 128) > profile.prefillSeconds(tokenCount: 8))
+    }
+
     @Test("metadata of a capture: within its ranges, and nothing of a part")
     func metadata() throws {
         let model = try AttentionFeedTests.tinyModel()
@@ -184,6 +198,100 @@ struct PlannedTests {
         }
         let partial = try #require(try part.finish().capture)
         #expect(partial.metadata(of: 0, behind: []) == nil)
+    }
+
+    @Test("scores that are no numbers are as if not captured, and no reason to refuse a prompt")
+    func badScores() throws {
+        let plan = try run { namespace, model in
+            let keys = Self.keys(namespace)
+            for (index, chunk) in Self.chunks.enumerated() {
+                let planes = try model.prefill(chunk).cache.planes
+                let layers = try (0..<2).map { layer in
+                    (
+                        keys: try planes.encoded(.keys, layer: layer, as: .float32),
+                        values: try planes.encoded(.values, layer: layer, as: .float32)
+                    )
+                }
+                // The last one claims to have stood behind itself.
+                let prefix = index == 2 ? [keys[2]] : index == 1 ? [keys[0]] : []
+                _ = try await namespace.put(
+                    keys[index], tokens: chunk, layers: layers,
+                    context: PrefixContext(prefix: prefix, basePosition: 0),
+                    recompute: RecomputeMetadata(
+                        prefix: prefix.map {
+                            PrefixShare(key: $0, tokenCount: 16, interMean: .nan)
+                        },
+                        contextImpact: ContextImpact(interMean: .infinity, intraMean: -1),
+                        tokenScores: [Float16](repeating: .nan, count: 16),
+                        deviationProfile: [Float16](repeating: -1, count: 16)))
+            }
+            let request = try await Self.request(
+                namespace, model, .cacheCraft(alpha: 1), order: [1, 0, 2])
+            let plan = try FusionPlan(request)
+            _ = try await namespace.prefill(Self.tokens, plan: plan, with: model)
+            return plan
+        }
+        #expect(plan.chunks[0].use != nil && plan.chunks[1].use != nil)
+        #expect(plan.chunks[2].action == .compute(.missing))
+    }
+
+    @Test("repair of chunks that the question does not look at stops when that has settled")
+    func focus() throws {
+        func rows(_ mass: Double, _ window: Int) throws -> [Int] {
+            try run { namespace, model in
+                for chunk in Self.chunks { try await namespace.ingest(chunk, with: model) }
+                let plan = try FusionPlan(
+                    try await Self.request(namespace, model, .cacheBlend(ratio: 0.25)))
+                let result = try await namespace.prefill(
+                    Self.tokens, plan: plan, with: model,
+                    focus: try FocusObserver(focusMass: mass, focusWindow: window))
+                #expect(result.prefill.capture?.segments == Self.segments)
+                return result.prefill.statistics.computedRowCounts
+            }
+        }
+        // The check stands at layer 1: all 51 rows before it, then 12 of 48 and the question.
+        #expect(try rows(1, 1) == [51, 15], "all hold the mass together")
+        #expect(try rows(0, 1) == [51, 3], "no chunk is looked at from layer 0 on")
+        #expect(try rows(0, 2) == [51, 15], "settled when the last layer is done")
+        let some = try rows(0.5, 1)
+        #expect(some[1] > 3 && some[1] <= 15)
+    }
+
+    @Test("a payload that rotted is computed, and the others are still reused")
+    func damaged() throws {
+        let machine = SimulatedMachine(seed: 6)
+        let db = try machine.open()
+        let model = try AttentionFeedTests.tinyModel()
+        let (result, logits) = try machine.run {
+            () async throws -> (PlannedPrefillResult, [Float]) in
+            let namespace = try await db.namespace(
+                "tiny", model: model.binding(elementType: .float32, name: "tiny"))
+            for chunk in Self.chunks { try await namespace.ingest(chunk, with: model) }
+            let plan = try FusionPlan(try await Self.request(namespace, model, .realign))
+            let key = Self.keys(namespace)[1]
+            let extent = try #require(try await namespace.locate(key)?.extent(layer: 1, .values))
+            machine.disk.flip("segments/00000000", byte: Int(extent.fileOffset) + 5, bit: 2)
+            let result = try await namespace.prefill(Self.tokens, plan: plan, with: model)
+            var spans = plan.computing([1]).prompt(Self.tokens).spans
+            #expect(spans.map(\.isLoaded) == [true, false, true, false])
+            // The same without a store.
+            var prefill = try BlendedPrefill(model: model, spans: spans, plan: .realign)
+            spans = prefill.spans
+            for layer in 0..<2 {
+                for span in prefill.loadedSpans {
+                    let planes = try model.prefill(spans[span].tokens).cache.planes
+                    try prefill.load(
+                        layer: layer, span: span,
+                        keys: planes.encoded(.keys, layer: layer, as: .float32),
+                        values: planes.encoded(.values, layer: layer, as: .float32))
+                }
+                try prefill.compute(layer: layer)
+            }
+            return (result, try prefill.finish().logits)
+        }
+        #expect(result.plan.chunks[1].action == .compute(.lost))
+        #expect(result.plan.chunks[0].use != nil && result.plan.chunks[2].use != nil)
+        #expect(result.prefill.logits == logits)
     }
 
     @Test("a variant that is gone by now is computed", arguments: modes)

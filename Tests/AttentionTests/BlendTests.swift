@@ -234,6 +234,37 @@ struct BlendTests {
         }
     }
 
+    @Test("a deviation profile is the distance over all layers, and saturates")
+    func profile() throws {
+        let reused = try blend(model, spans, .realign).cache.planes.rows(12..<23)
+        let exact = full.cache.planes.rows(12..<23)
+        let profile = reused.deviationProfile(to: exact)
+        for token in 0..<11 {
+            var sum: Float = 0
+            for layer in 0..<3 {
+                for tensor in DeviationTensor.allCases {
+                    sum += reused.squaredDistances(to: exact, layer: layer, tensor: tensor)[token]
+                }
+            }
+            #expect((Float(profile[token]) - sum).magnitude <= sum * 1e-3)
+        }
+        #expect(exact.deviationProfile(to: exact).allSatisfy { $0 == 0 })
+        var broken = exact
+        broken.layers[1].keys[0] = .nan
+        broken.layers[2].values[16] = 1e6
+        let found = broken.deviationProfile(to: exact)
+        #expect(found[0] == .greatestFiniteMagnitude && found[1] == .greatestFiniteMagnitude)
+        #expect(found[2] == 0)
+        // Rows picked by the profile of this very context repair more than as many others.
+        let order = profile.indices.sorted { profile[$0] > profile[$1] }
+        func error(_ rows: ArraySlice<Int>) throws -> Float {
+            let result = try blend(model, spans, .rows(rows.map { 12 + $0 }))
+            return result.cache.planes.rows(12..<23).deviationProfile(to: exact)
+                .reduce(0) { $0 + Float($1) }
+        }
+        #expect(try error(order.prefix(4)) < error(order.suffix(4)))
+    }
+
     @Test("keys stored before rotation give the same as keys stored after")
     func keyForms() throws {
         for plan in [BlendPlan.realign, .concatenate] {
@@ -296,9 +327,10 @@ struct BlendTests {
 
     @Test("repair that is stopped leaves what was loaded, from the next layer on")
     func stopped() throws {
-        func run(_ stops: Set<Int>) throws -> PrefillResult {
-            var prefill = try BlendedPrefill(
-                model: model, spans: spans, plan: .rows([3, 4, 13, 14, 15]))
+        func run(
+            _ stops: Set<Int>, _ plan: BlendPlan = .rows([3, 4, 13, 14, 15])
+        ) throws -> PrefillResult {
+            var prefill = try BlendedPrefill(model: model, spans: spans, plan: plan)
             let stored = try [
                 0: model.prefill(spans[0].tokens).cache.planes,
                 2: model.prefill(spans[2].tokens, basePosition: 50).cache.planes,
@@ -323,6 +355,15 @@ struct BlendTests {
         let realigned = try blend(model, spans, .realign).cache.planes
         #expect(some.cache.planes.rows(12..<23).layers[2] == realigned.rows(12..<23).layers[2])
         #expect(all.cache.planes.rows(12..<23).layers[2] != realigned.rows(12..<23).layers[2])
+        // Stopped in front of a check, whose plan needed nothing loaded so far.
+        for plan in [BlendPlan.blend(ratio: 0.3, checkLayer: 2, tensor: .values), .recompute] {
+            let early = try run([0, 2], plan)
+            #expect(early.statistics.computedRowCounts == [26, 5, 5])
+            for layer in 1..<3 {
+                let found = early.cache.planes.rows(12..<23).layers[layer]
+                #expect(found == realigned.rows(12..<23).layers[layer])
+            }
+        }
         var prefill = try BlendedPrefill(model: model, spans: spans, plan: .realign)
         do throws(AttentionError) {
             try prefill.stopRepair(of: [1])

@@ -185,6 +185,68 @@ struct CacheBlendTests {
         #expect(compute.prefillSeconds(tokenCount: 0) == 0 && device.loadSeconds(bytes: 0) == 0)
     }
 
+    @Test(
+        "the controller keeps to its bounds, and slower devices never repair less", arguments: seeds
+    )
+    func controllerProperties(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<20 {
+            let cost = CheckCost(
+                layerCount: Int.random(in: 2...60, using: &random),
+                checkLayer: Bool.random(using: &random) ? nil : 1, projectionShare: random.unit())
+            let floor = random.unit()
+            let load = 2 * random.unit()
+            let ratio = LoadingController.ratio(
+                loadSeconds: load, fullSeconds: 1, cost: cost, floor: floor)
+            #expect((floor...1).contains(ratio))
+            let slower = LoadingController.ratio(
+                loadSeconds: load * 1.5, fullSeconds: 1, cost: cost, floor: floor)
+            #expect(slower >= ratio)
+            // What it adds beyond the floor hides under the load.
+            if ratio > floor, ratio < 1 { #expect(cost.effective(ratio) <= load + 1e-9) }
+
+            let tiers = try (0..<4).map { _ in
+                StorageTier(
+                    profile: try DeviceProfile(
+                        bytesPerSecond: 1 + 1e3 * random.unit(), fixedSeconds: random.unit() / 10),
+                    price: random.unit())
+            }
+            let hidden = tiers.filter {
+                $0.profile.loadSeconds(bytes: 100) <= cost.effective(0.3)
+            }
+            let chosen = LoadingController.cheapestTier(
+                tiers, bytes: 100, fullSeconds: 1, cost: cost, ratio: 0.3)
+            #expect((chosen == nil) == hidden.isEmpty)
+            if let chosen {
+                #expect(hidden.contains(chosen))
+                #expect(hidden.allSatisfy { $0.price >= chosen.price })
+            }
+        }
+    }
+
+    @Test("more bytes or a faster model never turn computing into loading", arguments: seeds)
+    func loadOrComputeProperties(_ seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<20 {
+            let device = try DeviceProfile(
+                bytesPerSecond: 1e3 + 1e6 * random.unit(), fixedSeconds: random.unit() * 1e-3)
+            let pace = 1e-5 + 1e-3 * random.unit()
+            let bytes = UInt64.random(in: 1...100_000, using: &random)
+            func loads(_ bytes: UInt64, _ pace: Double, _ prefix: Int) throws -> Bool {
+                LoadingController.loads(
+                    bytes: bytes, tokenCount: 50, prefixTokenCount: prefix, device: device,
+                    compute: try ComputeProfile(
+                        secondsPerToken: pace, secondsPerPair: pace / 100, projectionShare: 0.1))
+            }
+            let isLoaded = try loads(bytes, pace, 10)
+            if !isLoaded {
+                #expect(try !loads(bytes * 2, pace, 10) && !loads(bytes, pace / 2, 10))
+            } else {
+                #expect(try loads(bytes, pace, 500), "a longer prefix makes computing dearer")
+            }
+        }
+    }
+
     @Test("profiles that nothing measured are refused")
     func badProfiles() {
         for value in [0, -1, Double.nan, .infinity] {

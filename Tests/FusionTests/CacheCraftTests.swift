@@ -207,6 +207,9 @@ struct CacheCraftTests {
         #expect(repairSet(scores: scores, ratio: 1) == [0, 1, 2, 3, 4])
         #expect(repairSet(scores: [], ratio: 1) == [])
         #expect(recomputeBudget(ratio: 0.07, tokenCount: 100) == 7)
+        for (ratio, rows) in [(-1.0, 0), (.nan, 0), (.infinity, 9), (2, 9), (1e-12, 0)] {
+            #expect(recomputeBudget(ratio: ratio, tokenCount: 9) == rows)
+        }
         #expect(evenlySpaced(tokenCount: 10, ratio: 0.2) == [2, 7])
         #expect(evenlySpaced(tokenCount: 3, ratio: 1) == [0, 1, 2])
         #expect(evenlySpaced(tokenCount: 3, ratio: 0) == [])
@@ -241,6 +244,8 @@ struct CacheCraftTests {
         #expect(isNear(score.value, 1 + 20), "half of 2, and 1/ε")
         #expect(isNear(score.value(at: 300), 21.0 / 4))
         #expect(score.value(at: 0) == score.value, "time that runs backwards")
+        score.use(fixCost: .nan, at: 100)
+        #expect(isNear(score.value, 22), "as if all had been repaired")
     }
 
     @Test("a use never lowers the score, and a cheaper one raises it more", arguments: seeds)

@@ -151,7 +151,9 @@ extension Place {
             try await put(
                 1, in: acme, context: context,
                 recompute: RecomputeMetadata(
-                    prefix: [PrefixShare(key: second, tokenCount: 16, interMean: 0.75)]))
+                    prefix: [PrefixShare(key: second, tokenCount: 16, interMean: 0.75)],
+                    creationMilliseconds: 4, deviceClass: DeviceClass("bench"),
+                    parent: .standalone))
             var writer = try await acme.beginPut(
                 acme.key(tokens: tokens(3)), tokens: tokens(3), pinned: true)
             for layer in 0..<3 {

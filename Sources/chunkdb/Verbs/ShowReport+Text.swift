@@ -148,8 +148,13 @@ extension ShowReport.Metadata {
         if tokenScoreCount > 0 { parts.append(counted(tokenScoreCount, "token score")) }
         if deviationCount > 0 { parts.append(counted(deviationCount, "deviation")) }
         if let creationMilliseconds, creationMilliseconds > 0 {
-            parts.append("prefill took \(creationMilliseconds) ms")
+            let device = deviceClass.map { " on \($0)" } ?? ""
+            parts.append("prefill took \(creationMilliseconds) ms\(device)")
         }
+        if let parent { parts.append("repaired from variant \(parent)") }
+        if let positionCount { parts.append(counted(positionCount, "listed position")) }
+        if let capturedLayerCount { parts.append(counted(capturedLayerCount, "captured layer")) }
+        if let unknownSections { parts.append(counted(unknownSections.count, "unknown section")) }
         facts.add("metadata", parts.joined(separator: ", "))
     }
 }

@@ -91,6 +91,12 @@ extension ShowReport.Metadata {
         tokenScoreCount = recompute.tokenScores.count
         deviationCount = recompute.deviationProfile.count
         creationMilliseconds = recompute.creationMilliseconds.finite
+        deviceClass = recompute.deviceClass?.name
+        parent = recompute.parent.map { "\($0)" }
+        let detail = metadata.detail
+        positionCount = detail.positions.isEmpty ? nil : detail.positions.count
+        capturedLayerCount = detail.layerIntra.isEmpty ? nil : detail.layerIntra.count
+        unknownSections = detail.others.isEmpty ? nil : detail.others.map(\.kind)
         guard withTokens else { return }
         tokens = metadata.tokens
         func numbers(_ scores: [Float16]) -> [Double?]? {

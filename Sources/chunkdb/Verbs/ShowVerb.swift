@@ -145,6 +145,16 @@ struct ShowReport: Encodable {
         var tokenScoreCount: Int
         var deviationCount: Int
         var creationMilliseconds: Double?
+        /// What it was computed on; absent when nobody said.
+        var deviceClass: String?
+        /// The variant this one was repaired from.
+        var parent: String?
+        /// Keys whose positions are listed; absent when they are consecutive.
+        var positionCount: Int?
+        /// Layers whose attention sums are kept; absent when none are.
+        var capturedLayerCount: Int?
+        /// Kinds of sections that this version does not know.
+        var unknownSections: [UInt16]?
         /// Only with `--tokens`.
         var tokens: [UInt32]?
         /// Only with `--tokens`, and when captured; `null` for what is not a number.
