@@ -39,8 +39,8 @@ public struct StoreOptions: Sendable {
     public var leasedCapacity: ByteCount?
     /// For namespaces that want others than the default, by name, whether they exist yet or not.
     public var namespaces: [String: NamespaceOptions] = [:]
-    /// What cleaning may copy in a second while nobody waits for it; `nil`: as fast as it can. A put
-    /// that finds no room ends the restraint.
+    /// What cleaning may copy in a second while nobody waits for it; `nil`: as fast as it can. A
+    /// put that finds no room ends the restraint.
     public var cleaningBandwidth: ByteCount?
     /// Told of each variant that was forgotten to make room, from the store's own thread; must be
     /// short.
