@@ -240,6 +240,28 @@ extension SegmentLog {
         }
     }
 
+    /// Ends the open use, so that it can be cleaned once who writes there is done. From now on no
+    /// file is used again, until `endPurging`: behind what is written to one stands what was there.
+    public func beginPurging() async throws(LogError) {
+        try requireWritable()
+        await lockSegments()
+        defer { segmentLock.release() }
+        isPurging = true
+        await closeCurrentSegment()
+    }
+
+    public func endPurging() { isPurging = false }
+
+    /// Gives all free segments' bytes back to the file system.
+    /// *Durability:* durable when this returns. *Returns:* false while somebody holds one.
+    public func unlinkFreeSegments() async -> Bool {
+        while let place = free.firstIndex(where: { !$0.isHeld }) {
+            await unlink(free.remove(at: place))
+        }
+        try? await disk.flushDirectory(StoreFiles.segments)
+        return free.isEmpty
+    }
+
     /// Gives a free segment's bytes back; nobody else knows the file any more.
     func unlink(_ segment: FreeSegment) async {
         await disk.close(segment.file)

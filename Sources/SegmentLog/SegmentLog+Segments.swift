@@ -29,7 +29,7 @@ extension SegmentLog {
         for recordBytes: UInt64, _ purpose: ReservationPurpose, returning returned: UInt64
     ) throws(LogError) -> (place: Int?, size: UInt64) {
         let needed = recordBytes + 4 * unit
-        let usable = free.indices.filter { !free[$0].isHeld }
+        let usable = isPurging ? [] : free.indices.filter { !free[$0].isHeld }
         let room = roomBytes + returned
         // Of those that are left one is for cleaning, which makes room for all others.
         let isEnough =

@@ -41,6 +41,8 @@ public actor SegmentLog {
     var current: OpenSegment?
     /// Files whose last use has ended.
     var free: [FreeSegment] = []
+    /// No file is used again while a namespace is purged.
+    var isPurging = false
     /// What earlier commits named in these segments is gone, up to this one.
     var endedCommits: [SegmentID: UInt64]
     var segmentLock = AsyncLock()

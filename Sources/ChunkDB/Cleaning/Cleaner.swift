@@ -34,11 +34,7 @@ final class Cleaner: Sendable {
     /// *Returns:* whether there is more room, for who comes first.
     /// - Parameter isAhead: nobody waits for it yet.
     func makeRoom(for byteCount: UInt64, in core: StoreCore, isAhead: Bool = false) async -> Bool {
-        let isMine = state.withLock { state in
-            defer { state.isRunning = true }
-            return !state.isRunning
-        }
-        if !isMine {
+        if !begin() {
             return await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
                     if state.isRunning { state.waiters.append(continuation) }
@@ -53,12 +49,24 @@ final class Cleaner: Sendable {
         } catch {
             core.options.logger.warning("cleaning stopped: \(error)")
         }
+        end(hasGained: hasGained)
+        return hasGained
+    }
+
+    /// Whether nobody else cleans until `end`.
+    func begin() -> Bool {
+        state.withLock { state in
+            defer { state.isRunning = true }
+            return !state.isRunning
+        }
+    }
+
+    func end(hasGained: Bool) {
         let waiters = state.withLock { state in
             defer { (state.isRunning, state.waiters) = (false, []) }
             return state.waiters
         }
         for waiter in waiters { waiter.resume(returning: hasGained) }
-        return hasGained
     }
 
     private func run(
@@ -162,7 +170,7 @@ final class Cleaner: Sendable {
 
     // MARK: One segment
 
-    private func free(_ victim: Victim, _ core: StoreCore) async throws(LogError) -> Bool {
+    func free(_ victim: Victim, _ core: StoreCore) async throws(LogError) -> Bool {
         do throws(LogError) {
             let contents = try await core.log.contents(of: victim.use.id)
             var moving = Moving(core: core, victim: victim, elsewhere: contents.membersElsewhere)
