@@ -66,6 +66,8 @@ struct FinishedPut: Sendable {
         // withdrawn, or removed, before it is as durable as this call owes: then it is our turn.
         while outcome == .alreadyPresent {
             if try await namespace.isPresent(entry.key, entry.variant, durability) { break }
+            // One that was dropped meanwhile has no keys, and takes none.
+            try namespace.requireAlive()
             try await namespace.settle(entry.key, entry.variant)
             outcome = try await commitStep(durability)
         }
@@ -154,6 +156,7 @@ struct FinishedPut: Sendable {
             }
             // Dropped with its namespace: not withdrawn, gone.
             if outcome == .alreadyPresent { core.pending.end(entry.location) }
+            await trimVariants()
         } catch {
             namespace.takeBack(key)
             core.pending.noteWithdrawal(error)
@@ -161,7 +164,6 @@ struct FinishedPut: Sendable {
             core.count { $0.withdrawnCount += 1 }
             core.options.logger.error("an accepted put was withdrawn: \(error)")
         }
-        await trimVariants()
         await core.checkpointIfDue()
         core.gate.leave()
     }

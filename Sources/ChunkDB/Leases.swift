@@ -59,18 +59,33 @@ extension Namespace {
         guard duration > .zero else {
             throw .shape(what: "time of a lease", expected: "more than 0", found: "\(duration)")
         }
+        try core.gate.enter()
+        defer { core.gate.leave() }
         guard let chunk = try await locate(key, variant: variant) else { return nil }
-        let end = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        let (endsAt, isNever) = core.now.addingReportingOverflow(
-            (end.overflow ? .max / 2 : end.partialValue) + UInt64(attoseconds / 1_000_000_000))
+        let endsAt = core.now.saturatingAdd(
+            UInt64(clamping: seconds).saturatingMultiply(1_000_000_000)
+                .saturatingAdd(UInt64(attoseconds / 1_000_000_000)))
         let bound = core.leasedBytesMax
-        switch core.leases.add(chunk, endsAt: isNever ? .max : endsAt, now: core.now, bound) {
+        switch core.leases.add(chunk, endsAt: endsAt, now: core.now, bound) {
         case .success(let number): return Lease(self, chunk, number)
         case .failure(let excess):
             throw .quotaExceeded(
                 QuotaFacts(
-                    namespace: name, quota: .leased, allowed: bound, needed: excess.neededBytes))
+                    namespace: name, quota: excess.quota, allowed: excess.allowed,
+                    needed: excess.needed))
         }
+    }
+}
+
+extension UInt64 {
+    fileprivate func saturatingAdd(_ other: UInt64) -> UInt64 {
+        let (sum, isOver) = addingReportingOverflow(other)
+        return isOver ? .max : sum
+    }
+
+    fileprivate func saturatingMultiply(_ other: UInt64) -> UInt64 {
+        let (product, isOver) = multipliedReportingOverflow(by: other)
+        return isOver ? .max : product
     }
 }
 
@@ -79,32 +94,62 @@ final class LeaseTable: Sendable {
     private struct Entry {
         let endsAt: UInt64
         let chunk: LocatedChunk
+        /// The segment uses that the chunk stands in, and their bytes.
+        let uses: [ObjectIdentifier: UInt64]
     }
     private struct State {
         var next: UInt64 = 0
         var entries: [UInt64: Entry] = [:]
+        /// Leases of each segment use, and what all of those take.
+        var leaseCounts: [ObjectIdentifier: Int] = [:]
+        var heldBytes: UInt64 = 0
+
+        mutating func remove(_ number: UInt64) -> Entry? {
+            guard let entry = entries.removeValue(forKey: number) else { return nil }
+            for (use, byteCount) in entry.uses {
+                leaseCounts[use]! -= 1
+                if leaseCounts[use] == 0 {
+                    leaseCounts[use] = nil
+                    heldBytes -= byteCount
+                }
+            }
+            return entry
+        }
     }
     private let state = Mutex(State())
 
+    /// Of one store at once.
+    static let countMax = 65_536
+
     struct Excess: Error {
-        let neededBytes: UInt64
+        let quota: Quota
+        let allowed: UInt64
+        let needed: UInt64
     }
 
     func add(_ chunk: LocatedChunk, endsAt: UInt64, now: UInt64, _ bound: UInt64)
         -> Result<UInt64, Excess>
     {
         endOver(at: now)
+        var uses: [ObjectIdentifier: UInt64] = [:]
+        for extent in chunk.extents {
+            uses[ObjectIdentifier(extent.handle)] = extent.handle.header.segmentBytes
+        }
         return state.withLock { state in
-            var uses: [ObjectIdentifier: UInt64] = [:]
-            for chunk in state.entries.values.map(\.chunk) + [chunk] {
-                for extent in chunk.extents {
-                    uses[ObjectIdentifier(extent.handle)] = extent.handle.header.segmentBytes
-                }
+            guard state.entries.count < Self.countMax else {
+                let countMax = UInt64(Self.countMax)
+                return .failure(
+                    Excess(quota: .leases, allowed: countMax, needed: countMax + 1))
             }
-            let needed = uses.values.reduce(0, &+)
-            guard needed <= bound else { return .failure(Excess(neededBytes: needed)) }
+            let needed = uses.filter { state.leaseCounts[$0.key] == nil }
+                .reduce(state.heldBytes) { $0 + $1.value }
+            guard needed <= bound else {
+                return .failure(Excess(quota: .leased, allowed: bound, needed: needed))
+            }
+            for use in uses.keys { state.leaseCounts[use, default: 0] += 1 }
+            state.heldBytes = needed
             state.next += 1
-            state.entries[state.next] = Entry(endsAt: endsAt, chunk: chunk)
+            state.entries[state.next] = Entry(endsAt: endsAt, chunk: chunk, uses: uses)
             return .success(state.next)
         }
     }
@@ -115,7 +160,7 @@ final class LeaseTable: Sendable {
 
     func end(_ number: UInt64) {
         // Let go of outside the lock.
-        let entry = state.withLock { $0.entries.removeValue(forKey: number) }
+        let entry = state.withLock { $0.remove(number) }
         withExtendedLifetime(entry) {}
     }
 
@@ -123,21 +168,19 @@ final class LeaseTable: Sendable {
     @discardableResult
     func endOver(at now: UInt64) -> Bool {
         let over = state.withLock { state in
-            let over = state.entries.filter { $0.value.endsAt <= now }
-            for number in over.keys { state.entries[number] = nil }
-            return over
+            state.entries.filter { $0.value.endsAt <= now }.keys.compactMap { state.remove($0) }
         }
         return !over.isEmpty
     }
 
-    func endAll() { state.withLock { $0.entries = [:] } }
+    func endAll() { endOver(at: .max) }
 }
 
 extension StoreCore {
     var now: UInt64 { environment.clock.monotonicNanoseconds }
 
     /// Bytes of segments that leases may hold.
-    fileprivate var leasedBytesMax: UInt64 {
+    var leasedBytesMax: UInt64 {
         min(options.leasedCapacity?.bytes ?? .max, log.superblock.capacityBytes / 4)
     }
 }

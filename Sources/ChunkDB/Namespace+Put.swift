@@ -9,7 +9,7 @@ extension Namespace {
     ///
     /// - Parameter context: in what context the KV was computed; decides the variant.
     /// - Parameter timeToLive: after so long the chunk is a miss, and the first to make room; `nil`
-    ///   takes the namespace's. By the wall clock, in seconds, rounded up.
+    ///   takes the namespace's. By the wall clock, up to a second later.
     /// - Parameter replacing: what has the name makes way at `commit`, instead of the new bytes. A
     ///   reader may find neither for a moment, and so may who opens the store after a crash
     ///   (CONTRACT P-6). `.accepted` counts as `.written` then.
@@ -67,7 +67,8 @@ extension Namespace {
         let (seconds, rest) = timeToLive.components
         // What outlives everybody has no end.
         guard seconds < Int64(UInt32.max) else { return 0 }
-        return core.environment.clock.wallSeconds + UInt64(seconds) + (rest > 0 ? 1 : 0)
+        // The clock's second has begun already.
+        return core.environment.clock.wallSeconds &+ UInt64(seconds) &+ (rest > 0 ? 2 : 1)
     }
 
     /// Stores all layers of a chunk in one call: `layers[l]` holds layer l's key and value planes.

@@ -194,8 +194,9 @@ public final class Namespace: Sendable {
         return isAlive && index.lookup(key)?.entry(key).location == entry.location
     }
 
-    /// The variant stands at another place now.
+    /// The variant stands at another place now; unless it was forgotten while it was copied.
     func relocate(_ entry: CheckpointEntry, to location: RecordLocation) {
+        guard isAt(entry) else { return }
         var entry = entry
         entry.location = location
         _ = index.upsert(

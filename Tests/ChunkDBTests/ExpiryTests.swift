@@ -37,7 +37,8 @@ struct ExpiryTests {
             try await TestChunk(1).put(in: space, timeToLive: .seconds(10))
             try await TestChunk(2).put(in: space, timeToLive: .milliseconds(1))
             try await TestChunk(3).put(in: space)
-            machine.scheduler.clock.jumpWall(bySeconds: 1)
+            // The clock's second had begun when they were put.
+            machine.scheduler.clock.jumpWall(bySeconds: 2)
             #expect(try await lookUp(2, in: space) == nil)
             machine.scheduler.clock.jumpWall(bySeconds: 8)
             #expect(try await lookUp(1, in: space) == true)
@@ -69,7 +70,7 @@ struct ExpiryTests {
             try await TestChunk(1).put(in: space, timeToLive: .seconds(10))
             try await TestChunk(2).put(in: space, timeToLive: .seconds(1_000))
             try await TestChunk(3).put(in: space, timeToLive: .seconds(10))
-            machine.scheduler.clock.jumpWall(bySeconds: 10)
+            machine.scheduler.clock.jumpWall(bySeconds: 11)
             // The later put counts, not the one whose time was over.
             try await TestChunk(3).put(in: space, timeToLive: .seconds(1_000))
             await db.close()
@@ -82,13 +83,13 @@ struct ExpiryTests {
             #expect(try await lookUp(1, in: space) == nil)
             #expect(try await lookUp(2, in: space) == true)
             #expect(try await lookUp(3, in: space) == true)
-            next.scheduler.clock.jumpWall(bySeconds: 1_000)
+            next.scheduler.clock.jumpWall(bySeconds: 1_001)
             #expect(try await lookUp(2, in: space) == nil)
             #expect(try await lookUp(3, in: space) == nil)
             // What is over is removed as well.
             let key = TestChunk(2).key(in: space)
             try await space.remove(key)
-            next.scheduler.clock.jumpWall(bySeconds: -1_000)
+            next.scheduler.clock.jumpWall(bySeconds: -1_001)
             #expect(try await lookUp(2, in: space) == nil)
             await again.close()
         }
@@ -105,7 +106,7 @@ struct ExpiryTests {
             try await TestChunk(1).put(in: acme)
             try await TestChunk(2).put(in: acme, timeToLive: .seconds(50))
             try await TestChunk(1).put(in: beta)
-            clock.jumpWall(bySeconds: 5)
+            clock.jumpWall(bySeconds: 6)
             #expect(try await lookUp(1, in: acme) == nil)
             #expect(try await lookUp(2, in: acme) == true)
             #expect(try await lookUp(1, in: beta) == true)
@@ -124,7 +125,7 @@ struct ExpiryTests {
                 try await TestChunk(owner, tokenCount: 50).put(
                     in: space, pinned: owner < 8, timeToLive: .seconds(10))
             }
-            machine.scheduler.clock.jumpWall(bySeconds: 10)
+            machine.scheduler.clock.jumpWall(bySeconds: 11)
             for owner in 30..<62 as Range<UInt64> {
                 try await TestChunk(owner, tokenCount: 50).put(in: space)
             }

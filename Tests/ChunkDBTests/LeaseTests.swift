@@ -147,6 +147,9 @@ struct LeaseTests {
                 }
             }
             try await put(1..<2, in: acme)
+            let most = Duration(
+                secondsComponent: 18_446_744_073, attosecondsComponent: 999_999_999_999_999_999)
+            _ = try await acme.lease(key, for: most)
             let lease = try #require(try await acme.lease(key, for: .seconds(Int.max)))
             #expect(try await isIntact(lease, 1))
             await db.close()

@@ -1,12 +1,13 @@
 // Namespaces as tenants: what one may have at most, what nobody takes from it, and what both are
 // told. Chunks of 30 tokens in two layers take 36,864 bytes.
 
-import ChunkDB
 import EngineTestSupport
 import Primitives
 import SegmentLog
 import StoreTestSupport
 import Testing
+
+@testable import ChunkDB
 
 @Suite("Tenants")
 struct TenantTests {
@@ -93,6 +94,73 @@ struct TenantTests {
                 #expect(try await intactCount(0..<20, in: beta) == 20)
                 await again.close()
             }
+        }
+    }
+
+    @Test("cold pinned chunks do not keep a namespace from making room among the others")
+    func coldPins() throws {
+        let machine = machine(seed: 8, ["acme": options { $0.entryCountMax = 40 }])
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let acme = try await db.namespace("acme", model: smallBinding(layers: 2))
+            // The oldest, never used again.
+            for owner in 0..<8 as Range<UInt64> { try await put(owner, in: acme, pinned: true) }
+            for owner in 8..<80 as Range<UInt64> {
+                try await put(owner, in: acme)
+                _ = try await intactCount(owner..<owner + 1, in: acme)
+                #expect(acme.statistics.entryCount <= 40)
+            }
+            #expect(try await intactCount(0..<8, in: acme) == 8)
+            await db.close()
+        }
+    }
+
+    @Test(
+        "what is forgotten while it is copied does not come back to the index",
+        arguments: 1...12 as ClosedRange<UInt64>)
+    func accounts(seed: UInt64) throws {
+        let machine = machine(
+            seed: seed,
+            [
+                "acme": options {
+                    $0.entryCountMax = 20
+                    $0.variantsPerChunk = 2
+                }
+            ])
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let acme = try await db.namespace("acme", model: smallBinding(layers: 2))
+            let beta = try await db.namespace("beta", model: smallBinding(layers: 2))
+            try await withThrowingTaskGroup { group in
+                for worker in 0..<4 as Range<UInt64> {
+                    group.addTask(executorPreference: machine.scheduler) {
+                        for number in 0..<60 as Range<UInt64> {
+                            let owner = number * 4 + worker
+                            try await put(owner, in: worker % 2 == 0 ? acme : beta)
+                            for used in 0..<3 as Range<UInt64> {
+                                _ = try await TestChunk(used, tokenCount: 30).isIntact(in: acme)
+                            }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            // Counted one by one, what the namespaces say they have is what their indexes name.
+            for space in [acme, beta] {
+                var (count, bytes) = (0, UInt64(0))
+                var ordinals: Set<UInt32> = []
+                space.forEachEntry { entry in
+                    count += 1
+                    bytes += entry.diskBytes
+                    ordinals.insert(entry.ordinal)
+                    return true
+                }
+                #expect(space.statistics.entryCount == count)
+                #expect(space.statistics.storedBytes == bytes)
+                #expect(ordinals.count == count, "a row of heat for each")
+                #expect(space.statistics.inFlightBytes == 0)
+            }
+            await db.close()
         }
     }
 

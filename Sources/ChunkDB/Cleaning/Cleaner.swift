@@ -123,6 +123,8 @@ final class Cleaner: Sendable {
         let ranks: Ranks
         /// What has at least this rank is copied.
         let keptRank: Double
+        /// Everything is, whatever it takes.
+        var isWhole = false
 
         /// The worth below which this round forgets.
         func line(in namespace: Namespace) -> Double {
@@ -165,7 +167,8 @@ final class Cleaner: Sendable {
             return (victim, cost.loss / Double(use.byteCount - cost.movedBytes))
         }
         .sorted { ($0.1, $0.0.use.useSequence) < ($1.1, $1.0.use.useSequence) }
-        .prefix(Self.victimCountMax).map(\.0)
+        // One that somebody reads gives no room at once: no second is forgotten for it.
+        .prefix(uses.first?.isHeld == true ? 1 : Self.victimCountMax).map(\.0)
     }
 
     // MARK: One segment
@@ -215,7 +218,12 @@ extension StoreCore {
                 }
                 attempt += 1
                 let needed = await log.spaceNeeded(for: recordSizes)
-                if await cleaner.makeRoom(for: needed, in: self) { continue }
+                // Who waits for readers looks for victims now and then only.
+                if pauseCount.isMultiple(of: Self.pausesPerSurvey),
+                    await cleaner.makeRoom(for: needed, in: self)
+                {
+                    continue
+                }
                 // What was freed may still be read; reads end soon, as a rule.
                 guard pauseCount < Self.pauseCountMax, await log.hasHeldFreeSegment else {
                     throw error
@@ -230,6 +238,7 @@ extension StoreCore {
     private static var attemptCountMax: Int { 16 }
     /// A put waits a fifth of a second for readers, in steps.
     private static var pauseCountMax: Int { 100 }
+    private static var pausesPerSurvey: Int { 25 }
     private static var pauseNanoseconds: UInt64 { 2_000_000 }
 
     /// Cleans behind the callers' backs, before somebody has to wait for it.

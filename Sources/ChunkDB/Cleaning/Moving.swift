@@ -87,6 +87,12 @@ struct Moving {
                 leaving.append((entry, line))
             }
         }
+        // What a survey took for spare may have been another namespace's share by now.
+        let copied = staying.reduce(UInt64(0)) { $0 &+ $1.entry.variantDiskBytes }
+        let copiedMax = Double(victim.use.byteCount) * Cleaner.movedShareMax
+        if !victim.isWhole, Double(copied) > copiedMax {
+            throw .capacityExceeded(neededBytes: copied, availableBytes: UInt64(copiedMax))
+        }
         for entry in elsewhere {
             let count = try await core.readableRecord(of: entry).map { Int($0.recordCount) } ?? 1
             let members = Array(named[entry.location]!.prefix(count))
@@ -208,11 +214,11 @@ extension StoreCore {
         }
         count { counters in
             counters.evictedCount += 1
-            counters.evictedBytes += byteCount
+            counters.evictedBytes &+= byteCount
         }
         namespace.usage.count { statistics in
             statistics.evictedCount += 1
-            statistics.evictedBytes += byteCount
+            statistics.evictedBytes &+= byteCount
         }
         options.evictionObserver?(namespace.name, entry.key, entry.variant)
         return true

@@ -54,7 +54,8 @@ extension Cleaner {
             var freedCount = 0
             for use in uses where !use.isOpen {
                 // Everything is worth a copy.
-                let victim = Victim(use: use, ranks: Ranks([:]), keptRank: -1)
+                let victim = Victim(
+                    use: use, ranks: Ranks([:]), keptRank: -1, isWhole: true)
                 if try await free(victim, core) { freedCount += 1 }
                 _ = await core.log.unlinkFreeSegments()
             }

@@ -17,15 +17,24 @@ extension Namespace {
     func evict(_ excess: Excess) async throws(StoreError) -> Bool {
         guard await core.evictions.take(name) else { return true }
         defer { core.evictions.give(name) }
-        let statistics = usage.statistics
-        let bytes = max(excess.bytes, excess.bytes == 0 ? 0 : statistics.storedBytes / 32)
-        let count = max(excess.entryCount, excess.entryCount == 0 ? 0 : statistics.entryCount / 32)
-        // The share of its entries that has to go, were all of one size; a round that falls short
-        // is followed by another.
+        // What is kept is no candidate, and must not stand for any.
+        var (candidateBytes, candidateCount) = (UInt64(0), 0)
+        var sample: [Double] = []
+        let step = entryCount / Worths.sampleCountMax + 1
+        await core.forEachWorth(of: self) { weighed in
+            if core.isKept(weighed.entry) { return }
+            if candidateCount.isMultiple(of: step) { sample.append(weighed.worth) }
+            candidateBytes &+= weighed.entry.variantDiskBytes
+            candidateCount += 1
+        }
+        let bytes = max(excess.bytes, excess.bytes == 0 ? 0 : candidateBytes / 32)
+        let count = max(excess.entryCount, excess.entryCount == 0 ? 0 : candidateCount / 32)
+        // The share of them that has to go, were all of one size; a round that falls short is
+        // followed by another.
         let share = max(
-            Double(bytes) / Double(max(statistics.storedBytes, 1)),
-            Double(count) / Double(max(statistics.entryCount, 1)))
-        let line = await core.ranks(of: self).worth(atRank: min(share, 1), in: self)
+            Double(bytes) / Double(max(candidateBytes, 1)),
+            Double(count) / Double(max(candidateCount, 1)))
+        let line = Worths(sample).worth(atRank: min(share, 1))
         var leaving: [CheckpointEntry] = []
         var leavingBytes: UInt64 = 0
         await core.forEachWorth(of: self) { weighed in
@@ -34,7 +43,7 @@ extension Namespace {
                 leavingBytes < bytes || leaving.count < count
             else { return }
             leaving.append(entry)
-            leavingBytes += entry.variantDiskBytes
+            leavingBytes &+= entry.variantDiskBytes
         }
         do throws(LogError) {
             try await core.forget(leaving.map { ($0, line) })

@@ -38,6 +38,7 @@ public enum Quota: String, Sendable, Hashable {
     case inFlight = "bytes in flight"
     case pinned = "pinned bytes of the store"
     case leased = "bytes of leased segments of the store"
+    case leases = "leases of the store"
 }
 
 /// A quota that a call would exceed. Nothing was written.

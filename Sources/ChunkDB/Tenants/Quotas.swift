@@ -16,9 +16,10 @@ extension Namespace {
         var attemptCount = 0
         while true {
             let statistics = usage.statistics
-            try require(
-                .inFlight, statistics.inFlightBytes + byteCount, options.inFlightMax?.bytes)
-            let bytes = statistics.storedBytes + statistics.inFlightBytes + byteCount
+            let inFlight = statistics.inFlightBytes.saturatingAdd(byteCount)
+            try require(.inFlight, inFlight, options.inFlightMax?.bytes)
+            // What is stored was said by bytes on disk, which may claim anything.
+            let bytes = statistics.storedBytes.saturatingAdd(inFlight)
             let entryCount = statistics.entryCount + statistics.inFlightCount + 1
             let excess = Excess(
                 bytes: bytes.saturatingSubtract(options.limit?.bytes ?? .max),
@@ -68,6 +69,11 @@ struct Excess: Equatable {
 }
 
 extension UInt64 {
+    fileprivate func saturatingAdd(_ other: UInt64) -> UInt64 {
+        let (sum, isOver) = addingReportingOverflow(other)
+        return isOver ? .max : sum
+    }
+
     fileprivate func saturatingSubtract(_ other: UInt64) -> UInt64 {
         self > other ? self - other : 0
     }
@@ -75,11 +81,12 @@ extension UInt64 {
 
 extension StoreCore {
     /// What can be kept from cleaning, or it finds nothing to free: three quarters of what puts may
-    /// fill beside the segments that it keeps free.
+    /// fill beside the segments that it keeps free and those that are leased.
     var keptBytesMax: UInt64 {
         let (capacity, segment) = (log.superblock.capacityBytes, log.superblock.segmentBytes)
         let ahead: UInt64 = capacity < 4 * segment ? 0 : capacity < 12 * segment ? 2 : 3
-        return (capacity - ahead * segment) / 4 * 3
+        let unleased = capacity - ahead * segment
+        return (unleased - min(unleased, leasedBytesMax)) / 4 * 3
     }
 
     private var guaranteedBytes: UInt64 {
