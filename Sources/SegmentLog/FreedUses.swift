@@ -5,7 +5,8 @@ import ChunkFormat
 import Primitives
 
 struct FreedUses {
-    /// The newest of each segment.
+    /// The newest of each segment, with the newest commit that any fact of the segment names: each
+    /// of them is true (JRN-11), also if two of one use should differ.
     private var ofSegment: [SegmentID: FreedUse] = [:]
     /// Commits of ended uses, ascending: runs that build on each other are one.
     private var runs: [Run] = []
@@ -25,9 +26,10 @@ struct FreedUses {
 
     init(_ uses: [FreedUse] = []) {
         for use in uses {
-            if use.useSequence > ofSegment[use.segment]?.useSequence ?? 0 {
-                ofSegment[use.segment] = use
-            }
+            let known = ofSegment[use.segment] ?? use
+            var newest = use.useSequence > known.useSequence ? use : known
+            newest.commit = max(use.commit, known.commit)
+            ofSegment[use.segment] = newest
             lastCommit = max(lastCommit, use.lastCommit)
             commit = max(commit, use.commit)
             useSequence = max(useSequence, use.useSequence)
@@ -65,7 +67,8 @@ struct FreedUses {
             var use = run.newest
             (use.firstCommit, use.lastCommit, use.previousCommit) =
                 (run.first, run.last, run.previous)
-            if facts[use.segment]?.useSequence == use.useSequence {
+            if let newest = facts[use.segment], newest.useSequence == use.useSequence {
+                use.commit = newest.commit
                 facts[use.segment] = use
             } else {
                 others.append(use)

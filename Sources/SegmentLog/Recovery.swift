@@ -374,5 +374,14 @@ struct Recovery {
             start.nextWriteSequence = max(start.nextWriteSequence, sequence)
         }
         start.segments = segments.all.map { ($0, chains[$0.id]!) }
+        // What would be numbered beyond the limit, no reader opens (FMT-12): it would be lost. No
+        // writer comes half as far; a forged number does (RCV-17).
+        let numbers = [
+            start.nextUse, start.nextCommit, start.nextWriteSequence.raw, start.markTurn,
+            start.checkpointGeneration,
+        ]
+        if numbers.contains(where: { $0 > FieldReader.counterMax / 2 }) {
+            unproven.obstacle = "RCV-17: the numbers are used up: \(numbers)"
+        }
     }
 }

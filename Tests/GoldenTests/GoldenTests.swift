@@ -23,20 +23,30 @@ import Testing
         #expect(!text.contains("✗"), "a golden is whole")
     }
 
-    @Test("every file of the golden store", arguments: GoldenStore.files.map(\.name))
-    func storeFile(_ name: String) throws {
+    @Test("every file of the small store", arguments: GoldenStore.files.map(\.name))
+    func smallStore(_ name: String) throws {
         let encoded = GoldenStore.files.first { $0.name == name }!.bytes
-        let plain = name.replacing("/", with: "-")
+        try compare("small-store", name, encoded) { GoldenStore.annotation(name, $0) }
+    }
+
+    @Test("every file of the store that turned over", arguments: TurnedOverStore.files.map(\.name))
+    func turnedOverStore(_ name: String) throws {
+        let encoded = TurnedOverStore.files.first { $0.name == name }!.bytes
+        try compare("turned-over-store", name, encoded) { TurnedOverStore.annotation(name, $0) }
+    }
+
+    private func compare(
+        _ store: String, _ name: String, _ encoded: [UInt8], annotate: ([UInt8]) -> String
+    ) throws {
+        let textName = "\(store).\(name.replacing("/", with: "-")).txt"
         if GoldenFiles.isRecording {
-            try GoldenFiles.write(encoded, "small-store/\(name)")
-            try GoldenFiles.write(
-                Array(GoldenStore.annotation(name, encoded).utf8), "small-store.\(plain).txt")
+            try GoldenFiles.write(encoded, "\(store)/\(name)")
+            try GoldenFiles.write(Array(annotate(encoded).utf8), textName)
         }
-        let bytes = try GoldenFiles.read("small-store/\(name)")
+        let bytes = try GoldenFiles.read("\(store)/\(name)")
         #expect(bytes == encoded)
-        let text = String(
-            decoding: try GoldenFiles.read("small-store.\(plain).txt"), as: UTF8.self)
-        #expect(GoldenStore.annotation(name, bytes) == text)
+        let text = String(decoding: try GoldenFiles.read(textName), as: UTF8.self)
+        #expect(annotate(bytes) == text)
         #expect(!text.contains("✗"))
     }
 }

@@ -33,6 +33,7 @@ MEANING = {  # what the tables of the spec say of a number
     "entryKind": {1: "tombstone", 2: "namespace operation", 3: "freed use"},
     "expirySeconds": {0: "never"},
     "windowTokenCount": {0: "all"},
+    "ordinal": {(1 << 32) - 1: "none"},
 }
 SPECIAL = {
     ("extentRow", "kind"): {

@@ -11,6 +11,7 @@ from records import commit, namespace_record, open_record, tombstones
 from store import Store
 from structures import checkpoint_header, checkpoint_rows, heat, journal_block, journal_header
 from structures import mark, segment_header, superblock
+from turned import turned_over_store
 from variants import check_payload
 
 STORE_ID, SECRET = bytes(range(0xA0, 0xB0)), bytes(range(0x20, 0x40))
@@ -119,18 +120,22 @@ class StoreFiles:
         at = len(data) - len(table)
         trace.add(at, at + 16, "digest[0]", table[:16])
 
-    def segment(self, data, trace):
-        self.seg = seg = segment_header(data, 0, self.sb, trace)
+    def segment(self, data, trace, number=0):
+        self.seg = seg = segment_header(data, number, self.sb, trace)
         at, later = seg["firstCommitOffset"], seg["secondCommitOffset"]
         while at:
-            if not any(data[at : at + 4096]):
+            if data[at : at + 6] != b"CKER\6\0":  # COM-13
                 for slot in filter(None, (at, later)):
-                    trace.add(slot, slot + 4096, "commit slot", "empty")
+                    empty = not any(data[slot : slot + 4096])
+                    what = "empty" if empty else "no commit record here"
+                    trace.add(slot, slot + 4096, "commit slot", what)
                 break
             t = Trace(at)
             c = commit(data[at : at + 4096], seg, at, t)
             trace.lines += t.lines
             for m in c["members"]:
+                if m["segment"] != number:  # COM-6: another file's text shows it, or none
+                    continue
                 t = Trace(m["offset"])
                 region = data[m["offset"] : m["offset"] + m["headerBytes"]]
                 f = one_record(region, seg, m["offset"], t)
@@ -173,37 +178,50 @@ def extents_agree(file, store_dir, files, op, data):
     return spare
 
 
-def small_store(folder, fetch, sb):
-    """(files, lines): the store's files against their texts, then what a reader computes of it."""
-    directory, lines, counted = os.path.join(folder, "small-store"), 0, set()
-    files = StoreFiles(fetch, sb)
-    op = namespace_operation(fetch("namespace-operation.bin"))
+def whole_store(files, name, fetch, segments, has_heat, spare):
+    """(files read, lines): every file of a store against its text, and FMT-5 of the rest.
+
+    `spare(number, data)` checks what a segment holds that its text does not show."""
+    lines, counted = 0, set()
     parts = {
         "superblock": files.superblock,
         "checkpoint": files.checkpoint,
         "journal-0": lambda d, t: files.journal(d, t, 0),
         "journal-1": lambda d, t: files.journal(d, t, 1),
-        "heat": lambda d, t: heat(d, sb, t),
-        "segments/00000000": files.segment,
     }
-    for name, part in parts.items():
-        file, text = f"small-store/{name}", f"small-store.{name.replace('/', '-')}.txt"
+    if has_heat:
+        parts["heat"] = lambda d, t: heat(d, files.sb, t)
+    for n in range(segments):
+        parts[f"segments/{n:08d}"] = lambda d, t, n=n: files.segment(d, t, n)
+    for part, read in parts.items():
+        file, text = f"{name}/{part}", f"{name}.{part.replace('/', '-')}.txt"
         data, trace = fetch(file), Trace()
         try:
-            part(data, trace)
+            read(data, trace)
         except FormatError as error:
             raise error.place(file, trace.base)
         lines += compare(text, fetch(text).decode("utf-8"), data, trace)
-        segment = name.startswith("segments")
-        spare = extents_agree(file, directory, files, op, data) if segment else ()
-        rest_is_zero(file, data, trace, spare)
+        number = int(part[9:]) if part.startswith("segments/") else None
+        rest_is_zero(file, data, trace, () if number is None else spare(number, data))
         counted |= {file, text}
+    return counted, lines
+
+
+def small_store(folder, fetch, sb):
+    """(files, lines): the store's files against their texts, then what a reader computes of it."""
+    directory = os.path.join(folder, "small-store")
+    files, file = StoreFiles(fetch, sb), "small-store"
+    op = namespace_operation(fetch("namespace-operation.bin"))
+
+    def spare(_, data):
+        return extents_agree(f"{file}/segments/00000000", directory, files, op, data)
+
+    counted, lines = whole_store(files, file, fetch, 1, True, spare)
     store = Store(directory).open()
     for error in store.damage + store.notes:
         raise error
     key_a = chunk_key(1, b"", binding_digest(op), "", [], [101, 7, 70000])
     key_b = chunk_key(1, b"", binding_digest(op), "", [], [5, 6, 7, 8])
-    file = "small-store"
     agree(file, "keys", {f["chunkKey"] for _, f in files.records}, {key_a, key_b})
     agree(file, "variants", [v.name for v in store.variants], [(1, key_b, variant_id([key_a], 3))])
     agree(file, "commits", [c["commit"] for c in store.commits], [3, 4])
@@ -212,6 +230,10 @@ def small_store(folder, fetch, sb):
     agree(file, "names", [n["name"] for n in store.created.values()], ["acme"])
     agree(file, "heat rows", len(store.heat), 1)
     return counted, lines
+
+
+def turned_over(folder, fetch, sb):
+    return turned_over_store(folder, fetch, whole_store, StoreFiles(fetch, sb))
 
 
 def run_goldens(folder):
@@ -249,14 +271,16 @@ def run_goldens(folder):
         except FormatError as error:
             failed += 1
             print(f"FAILED {error.place(file, 0)}")
-    try:
-        counted, n = small_store(folder, fetch, sb)
-        print(f"small-store: {len(counted)} files, {n} lines agree; recovery as described")
-        done |= counted
-        lines += n
-    except FormatError as error:
-        failed += 1
-        print(f"FAILED {error.place('small-store', 0)}")
+    stores = {"small-store": small_store, "turned-over-store": turned_over}
+    for name, read in stores.items():
+        try:
+            counted, n = read(folder, fetch, sb)
+            print(f"{name}: {len(counted)} files, {n} lines agree; recovery as described")
+            done |= counted
+            lines += n
+        except FormatError as error:
+            failed += 1
+            print(f"FAILED {error.place(name, 0)}")
     for file in sorted(there - done):
         print(f"NOT READ {file}")
     print(f"{len(done)} of {len(there)} golden files read, {lines} lines agree, {failed} failed")

@@ -89,6 +89,30 @@ struct FreedUsesTests {
         }
     }
 
+    @Test("JRN-10 JRN-11 JRN-14 of facts of one segment that differ each is true, in any order")
+    func differingFacts() {
+        let fact = { (use: UInt64, commit: UInt64) in
+            FreedUse(
+                segment: SegmentID(3), useSequence: use, firstCommit: use == 2 ? 4 : 0,
+                lastCommit: use == 2 ? 6 : 0, previousCommit: use == 2 ? 3 : 0, commit: commit)
+        }
+        // Two ends of one use; an older use's that names a newer commit than the newest's.
+        for pair in [[fact(2, 8), fact(2, 11)], [fact(1, 11), fact(2, 8)]] {
+            for facts in [pair, pair.reversed()] {
+                let uses = FreedUses(facts)
+                for uses in [uses, FreedUses(uses.condensed), FreedUses(uses.condensed + facts)] {
+                    #expect(uses.hasEnded(SegmentID(3), commit: 11))
+                    #expect(!uses.hasEnded(SegmentID(3), commit: 12))
+                    #expect(uses.commits == [SegmentID(3): 11] && uses.commit == 11)
+                    #expect(uses.hasEnded(SegmentID(3), checkpointedUse: 2))
+                    #expect(!uses.hasEnded(SegmentID(3), checkpointedUse: 3))
+                    #expect(uses.living(6) == 3)
+                }
+                #expect(uses.condensed.count == 1)
+            }
+        }
+    }
+
     @Test("JRN-14 a removal is a fact until nothing older is left")
     func needed() {
         let key = ChunkKey(words: (1, 2, 3, 4))
