@@ -83,6 +83,11 @@ struct FinishedPut: Sendable {
             counters.putBytes += byteCount
         }
         namespace.usage.count { $0.putCount += 1 }
+        if isNew {
+            namespace.note(
+                .put, entry.key, entry.variant, tokenCount: Int(entry.tokenCount),
+                diskBytes: entry.variantDiskBytes)
+        }
     }
 
     /// What is not forgotten now is when the chunk's next form is put.

@@ -46,6 +46,9 @@ public struct StoreOptions: Sendable {
     /// short.
     public var evictionObserver:
         (@Sendable (_ namespace: String, _ key: ChunkKey, _ variant: VariantID) -> Void)?
+    /// Told of every use, and of every put of a chunk that was not there, from the caller's or the
+    /// store's thread; must be short.
+    public var requestObserver: (@Sendable (StoreRequest) -> Void)?
     /// Told what opening found and what failed in the background; silent by default. Messages hold
     /// no payload, no tokens and no secrets.
     public var logger = Logger(label: "chunkdb") { _ in SwiftLogNoOpLogHandler() }

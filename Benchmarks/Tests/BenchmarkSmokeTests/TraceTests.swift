@@ -239,6 +239,29 @@ struct TraceTests {
         try MooncakeTrace.parse(Data(text.utf8), path: "trace.jsonl")
     }
 
+    @Test func readsRecorded() throws {
+        func line(_ event: String, _ key: String, _ tokens: Int, _ seconds: Int) -> String {
+            "{\"event\":\"\(event)\",\"namespace\":\"61\",\"key\":\"\(key)\",\"variant\":\"00\","
+                + "\"tokens\":\(tokens),\"bytes\":\(tokens * 1000),\"seconds\":\(seconds)}"
+        }
+        let text = [
+            line("put", "aa", 5, 1), line("use", "aa", 5, 2), line("put", "bb", 7, 3), "",
+        ].joined(separator: "\n")
+        let trace = try RecordedTrace.parse(Data(text.utf8), path: "t")
+        #expect(trace.objects.map(\.tokenCount) == [5, 7])
+        #expect(trace.objects.map(\.diskBytes) == [5_000, 7_000])
+        #expect(trace.requests.map(\.object) == [0, 0, 1])
+        #expect(trace.requests.map(\.seconds) == [1, 2, 3])
+        for bad in ["{}", line("eat", "aa", 5, 1), line("use", "aa", 0, 1), "no"] {
+            #expect(throws: TraceFileError.self) {
+                try RecordedTrace.parse(Data("\(text)\(bad)".utf8), path: "t")
+            }
+        }
+        #expect(throws: TraceFileError.empty(path: "t")) {
+            try RecordedTrace.parse(Data(), path: "t")
+        }
+    }
+
     @Test func readsMooncake() throws {
         let trace = try mooncake(
             """
@@ -274,11 +297,11 @@ struct TraceTests {
     ])
     func namesTheLine(line: String, what: String) {
         let good = "{\"timestamp\":1,\"input_length\":5,\"output_length\":1,\"hash_ids\":[1]}"
-        #expect(throws: MooncakeError.badLine(path: "trace.jsonl", line: 2, what: what)) {
+        #expect(throws: TraceFileError.badLine(path: "trace.jsonl", line: 2, what: what)) {
             try mooncake(good + "\n" + line + "\n")
         }
-        #expect(throws: MooncakeError.empty(path: "trace.jsonl")) { try mooncake("\n\n") }
-        #expect(throws: MooncakeError.unreadable(path: "/no/such")) {
+        #expect(throws: TraceFileError.empty(path: "trace.jsonl")) { try mooncake("\n\n") }
+        #expect(throws: TraceFileError.unreadable(path: "/no/such")) {
             try MooncakeTrace.read(path: "/no/such")
         }
     }

@@ -40,6 +40,9 @@ extension Namespace {
         let (policy, seconds) = (policy, core.seconds)
         let facts = VariantFacts(diskBytes: entry.diskBytes, tokenCount: entry.tokenCount)
         usage.count { $0.hitCount += 1 }
+        note(
+            .use, entry.key, entry.variant, tokenCount: entry.tokenCount,
+            diskBytes: entry.diskBytes)
         core.heat.update(entry.ordinal) {
             policy.use(&$0, facts: facts, fixCost: fixCost, at: seconds)
         }

@@ -5,22 +5,6 @@
 
 import Foundation
 
-/// What is wrong with a trace file, and where.
-enum MooncakeError: Error, Equatable, CustomStringConvertible {
-    case unreadable(path: String)
-    case empty(path: String)
-    /// Lines count from 1.
-    case badLine(path: String, line: Int, what: String)
-
-    var description: String {
-        switch self {
-        case .unreadable(let path): "\(path): cannot be read"
-        case .empty(let path): "\(path): no request in it"
-        case .badLine(let path, let line, let what): "\(path):\(line): \(what)"
-        }
-    }
-}
-
 enum MooncakeTrace {
     static let blockTokens = 512
 
@@ -31,14 +15,14 @@ enum MooncakeTrace {
         let hash_ids: [UInt64]
     }
 
-    static func read(path: String) throws(MooncakeError) -> Trace {
+    static func read(path: String) throws(TraceFileError) -> Trace {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw .unreadable(path: path)
         }
         return try parse(data, path: path)
     }
 
-    static func parse(_ data: Data, path: String) throws(MooncakeError) -> Trace {
+    static func parse(_ data: Data, path: String) throws(TraceFileError) -> Trace {
         let decoder = JSONDecoder()
         var trace = Trace(name: "mooncake")
         var objects: [UInt64: UInt32] = [:]
@@ -70,7 +54,7 @@ enum MooncakeTrace {
 
     private static func decode(
         _ text: Data, _ decoder: JSONDecoder, path: String, line number: Int
-    ) throws(MooncakeError) -> Line {
+    ) throws(TraceFileError) -> Line {
         let line: Line
         do {
             line = try decoder.decode(Line.self, from: text)

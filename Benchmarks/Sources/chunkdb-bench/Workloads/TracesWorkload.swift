@@ -23,6 +23,10 @@ struct TracesWorkload: Workload {
     @Option(help: "A trace in Mooncake's JSONL format; without --traces, it alone.")
     var mooncake: String?
 
+    @Option(
+        help: "What a store was asked for (StoreRequest.jsonLine); without --traces, it alone.")
+    var recorded: String?
+
     @Option(parsing: .upToNextOption, help: "Policies; LRU always runs, for comparison.")
     var policies = RetentionPolicies.names
 
@@ -32,6 +36,9 @@ struct TracesWorkload: Workload {
     @Option(
         parsing: .upToNextOption, help: "Cache sizes, in percent of the bytes traffic returns to.")
     var sizes = [10.0]
+
+    @Option(parsing: .upToNextOption, help: "Cache sizes in MiB, instead of --sizes.")
+    var mebibytes: [Double] = []
 
     @Option(help: "Chunks of the generated traces.") var chunks = 10_000
     @Option(help: "Prompts of the generated traces; documents-14 has 1000 queries.")
@@ -48,6 +55,7 @@ struct TracesWorkload: Workload {
     func validate() throws {
         guard (100...10_000_000).contains(chunks), (10...10_000_000).contains(prompts),
             !policies.isEmpty, !sizes.isEmpty, sizes.allSatisfy({ $0 > 0 && $0 <= 100 }),
+            mebibytes.allSatisfy({ $0 > 0 && $0 < 0x1p40 }),
             usesPerEntry >= 1, halfLife >= 1
         else {
             throw ValidationError(
@@ -62,7 +70,7 @@ struct TracesWorkload: Workload {
     }
 
     private var kinds: [TraceKind] {
-        traces.isEmpty && mooncake == nil ? TraceKind.allCases : traces
+        traces.isEmpty && mooncake == nil && recorded == nil ? TraceKind.allCases : traces
     }
     private var scale: TraceScale {
         if common.smoke { return .smoke }
@@ -70,11 +78,12 @@ struct TracesWorkload: Workload {
     }
 
     var facts: [String: OptionValue] {
-        let names = kinds.map(\.rawValue) + (mooncake.map { [$0] } ?? [])
+        let names = kinds.map(\.rawValue) + [mooncake, recorded].compactMap { $0 }
         return [
             "traces": .text(names.joined(separator: ",")),
             "policies": .text(policies.joined(separator: ",")), "admission": .text(admission),
             "sizesPercent": .text(sizes.map { "\($0)" }.joined(separator: ",")),
+            "sizesMebibytes": .text(mebibytes.map { "\($0)" }.joined(separator: ",")),
             "chunks": .number(scale.chunkCount), "prompts": .number(scale.promptCount),
             "queries": .number(scale.queryCount), "usesPerEntry": .text("\(usesPerEntry)"),
             "halfLifeSeconds": .text("\(halfLife)"),
@@ -82,12 +91,17 @@ struct TracesWorkload: Workload {
     }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
-        let traceCount = kinds.count + (mooncake == nil ? 0 : 1)
-        let progress = Progress(stepCount: traceCount * (1 + sizes.count * (policies.count + 2)))
+        let traceCount = kinds.count + [mooncake, recorded].count { $0 != nil }
+        let sizeCount = mebibytes.isEmpty ? sizes.count : mebibytes.count
+        let progress = Progress(stepCount: traceCount * (1 + sizeCount * (policies.count + 2)))
         defer { progress.finish() }
         var points: [TracePlot.Point] = []
         if let mooncake {
             let trace = try MooncakeTrace.read(path: mooncake)
+            try measure(trace, &report, &points, progress)
+        }
+        if let recorded {
+            let trace = try RecordedTrace.read(path: recorded)
             try measure(trace, &report, &points, progress)
         }
         for kind in kinds { try measure(kind.generate(scale), &report, &points, progress) }
@@ -115,10 +129,8 @@ struct TracesWorkload: Workload {
         progress.advance("\(trace.name), drawn")
         let requested = trace.requestedTokens
         let bound = OfflineBound(trace)
-        for size in sizes {
-            let sizeText = "\(size == size.rounded() ? "\(Int(size))" : "\(size)") %"
+        for (sizeText, capacity) in capacities(of: trace) {
             let name = "\(trace.name), \(sizeText) cache"
-            let capacity = Int(Double(trace.footprintBytes) * size / 100)
             let best = bound.savedTokens(capacityBytes: capacity)
             progress.advance("\(trace.name), bound")
             let yardstick = try run("lru", trace, capacity)
@@ -145,6 +157,18 @@ struct TracesWorkload: Workload {
                 progress.advance("\(trace.name), \(policy)")
             }
             add(Self.boundName, saved: best, [:])
+        }
+    }
+
+    private func capacities(of trace: Trace) -> [(text: String, bytes: Int)] {
+        func text(_ number: Double) -> String {
+            number == number.rounded() ? "\(Int(number))" : "\(number)"
+        }
+        if !mebibytes.isEmpty {
+            return mebibytes.map { ("\(text($0)) MiB", Int($0 * 0x1p20)) }
+        }
+        return sizes.map {
+            ("\(text($0)) %", Int(Double(trace.footprintBytes) * $0 / 100))
         }
     }
 
