@@ -18,10 +18,10 @@ struct FreedUses {
 
     private struct Run {
         let first: UInt64
-        var last: UInt64
+        let last: UInt64
         let previous: UInt64
         /// The fact that speaks of the last one.
-        var newest: FreedUse
+        let newest: FreedUse
     }
 
     init(_ uses: [FreedUse] = []) {
@@ -35,18 +35,22 @@ struct FreedUses {
             useSequence = max(useSequence, use.useSequence)
         }
         for use in uses.filter({ $0.firstCommit > 0 }).sorted(by: Self.isOrdered) {
-            if let run = runs.last,
-                (run.first...run.last).contains(use.previousCommit) || use.firstCommit <= run.last
-            {
-                guard use.lastCommit > run.last else { continue }
-                runs[runs.count - 1].last = use.lastCommit
-                runs[runs.count - 1].newest = use
-            } else {
+            // Whatever it overlaps, or builds on, is one run with it, and with what lies between.
+            var place = runs.count
+            if let run = runs.last, use.firstCommit <= run.last { place -= 1 }
+            place = min(place, index(holding: use.previousCommit) ?? place)
+            guard place < runs.count, let last = runs.last else {
                 runs.append(
                     Run(
                         first: use.firstCommit, last: use.lastCommit,
                         previous: use.previousCommit, newest: use))
+                continue
             }
+            let merged = Run(
+                first: runs[place].first, last: max(last.last, use.lastCommit),
+                previous: min(use.previousCommit, runs[place...].map(\.previous).min()!),
+                newest: use.lastCommit > last.last ? use : last.newest)
+            runs.replaceSubrange(place..., with: [merged])
         }
     }
 
@@ -91,18 +95,17 @@ struct FreedUses {
     /// use built on, and so on. *Complexity:* logarithmic for each use that is stepped over.
     func living(_ commit: UInt64) -> UInt64 {
         var commit = commit
-        while commit > 0, let run = run(holding: commit) { commit = run.previous }
+        while commit > 0, let place = index(holding: commit) { commit = runs[place].previous }
         return commit
     }
 
-    private func run(holding commit: UInt64) -> Run? {
+    private func index(holding commit: UInt64) -> Int? {
         var (low, high) = (0, runs.count)
         while low < high {
             let middle = (low + high) / 2
             if runs[middle].first <= commit { low = middle + 1 } else { high = middle }
         }
-        guard low > 0, runs[low - 1].last >= commit else { return nil }
-        return runs[low - 1]
+        return low > 0 && runs[low - 1].last >= commit ? low - 1 : nil
     }
 
     /// Whether a record that a commit named at this place went with a use that has ended.

@@ -1,5 +1,7 @@
 """Segment uses that ended: what they held is neither there nor missing (08, JRN-10 to JRN-12)."""
 
+from bisect import bisect
+
 
 class FreedUses:
     def __init__(self, facts):
@@ -9,6 +11,7 @@ class FreedUses:
             n = f["segment"]
             self.uses[n] = max(f["useSequence"], self.uses.get(n, 0))
             self.commits[n] = max(f["commit"], self.commits.get(n, 0))
+        self.ranges = one_range_each(self.facts)
         self.last = max([f["lastCommit"] for f in self.facts], default=0)
         self.newest = max([f["commit"] for f in self.facts], default=0)
         said = [f["from"] for f in self.facts if f["commit"] == self.newest]
@@ -26,12 +29,28 @@ class FreedUses:
     def needed(self, n):
         """JRN-12: commit `n`, or the next one it builds on that is still needed; 0 for none."""
         while n:
-            below = [f["previousCommit"] for f in self.facts if holds(f, n)]
-            if not below:
+            at = holding(self.ranges, n)
+            if at is None:
                 break
-            n = min(below)  # facts that overlap: one took over the commits of the other (JRN-14)
+            n = self.ranges[at][2]
         return n
 
 
-def holds(fact, n):
-    return fact["firstCommit"] <= n <= fact["lastCommit"]
+def one_range_each(facts):
+    """JRN-12: [first, last, previous], ascending; what overlaps or builds on another is one."""
+    ranges = []
+    rows = [(f["firstCommit"], f["lastCommit"], f["previousCommit"]) for f in facts]
+    for first, last, previous in sorted(row for row in rows if row[0]):
+        at = holding(ranges, previous)
+        if at is None:
+            at = len(ranges) - 1 if ranges and first <= ranges[-1][1] else len(ranges)
+        for other in ranges[at:]:
+            first, last = min(first, other[0]), max(last, other[1])
+            previous = min(previous, other[2])
+        ranges[at:] = [[first, last, previous]]
+    return ranges
+
+
+def holding(ranges, n):
+    at = bisect(ranges, [n, float("inf")]) - 1
+    return at if at >= 0 and n <= ranges[at][1] else None

@@ -113,6 +113,30 @@ struct FreedUsesTests {
         }
     }
 
+    @Test("JRN-12 ranges that overlap, or build on each other, are one with the smallest previous")
+    func overlappingRanges() {
+        let fact = { (first: UInt64, last: UInt64, previous: UInt64) in
+            FreedUse(
+                segment: SegmentID(UInt32(first)), useSequence: first, firstCommit: first,
+                lastCommit: last, previousCommit: previous, commit: 40)
+        }
+        // The second overlaps the first; the fourth builds on them, over the third.
+        let facts = [fact(5, 8, 3), fact(7, 12, 2), fact(20, 22, 15), fact(30, 33, 6)]
+        for count in 2...4 {
+            for facts in [Array(facts.prefix(count)), facts.prefix(count).reversed()] {
+                let uses = FreedUses(facts)
+                for uses in [uses, FreedUses(uses.condensed)] {
+                    for commit in 5...12 as ClosedRange<UInt64> {
+                        #expect(uses.living(commit) == 2, "commit \(commit)")
+                    }
+                    #expect(uses.living(4) == 4)
+                    #expect(uses.living(21) == (count == 2 ? 21 : count == 3 ? 15 : 2))
+                    #expect(uses.living(33) == (count == 4 ? 2 : 33))
+                }
+            }
+        }
+    }
+
     @Test("JRN-14 a removal is a fact until nothing older is left")
     func needed() {
         let key = ChunkKey(words: (1, 2, 3, 4))
