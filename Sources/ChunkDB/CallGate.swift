@@ -9,6 +9,7 @@ final class CallGate: Sendable {
         var insideCount = 0
         var isClosed = false
         var waiters: [CheckedContinuation<Void, Never>] = []
+        var lastDeed: (@Sendable () -> Void)?
     }
     private let state = Mutex(State())
 
@@ -26,13 +27,27 @@ final class CallGate: Sendable {
     func enterFromInside() { state.withLock { $0.insideCount += 1 } }
 
     func leave() {
-        let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+        var waiters: [CheckedContinuation<Void, Never>] = []
+        var lastDeed: (@Sendable () -> Void)?
+        state.withLock { state in
             state.insideCount -= 1
-            guard state.insideCount == 0 else { return [] }
-            defer { state.waiters = [] }
-            return state.waiters
+            guard state.insideCount == 0 else { return }
+            swap(&state.waiters, &waiters)
+            swap(&state.lastDeed, &lastDeed)
         }
         for waiter in waiters { waiter.resume() }
+        lastDeed?()
+    }
+
+    /// Lets nobody in any more.
+    /// - Parameter body: what the last one inside does when it leaves; at once when nobody is.
+    func abandon(_ body: @escaping @Sendable () -> Void) {
+        let isEmpty = state.withLock { state in
+            state.isClosed = true
+            if state.insideCount > 0 { state.lastDeed = body }
+            return state.insideCount == 0
+        }
+        if isEmpty { body() }
     }
 
     /// Lets nobody in any more and waits for those inside.

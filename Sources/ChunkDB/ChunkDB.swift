@@ -43,15 +43,11 @@ public final class ChunkDB: Sendable {
         self.recovery = recovery
     }
 
-    /// Nobody waits for what `close` does, and it is done all the same.
-    deinit {
-        if core.isClosed.load(ordering: .relaxed) { return }
-        Task(executorPreference: core.environment.executor) { [core] in await core.close() }
-    }
+    deinit { core.abandon() }
 
     /// Opens the store in a directory, or makes one there. It is open as long as somebody has what
-    /// this returns: when its last name ends without `close`, the store closes by itself, and calls
-    /// on its namespaces throw `.closed`.
+    /// this returns: when its last name ends without `close`, calls on its namespaces throw
+    /// `.closed`, what is durable stays so, and the next opening has more to replay.
     ///
     /// *Throws:* `.log` with `.notAStore`, a lock, a damaged superblock, a newer version, a file
     /// system that refuses direct I/O, or any damage in strict mode; `.shape` for quotas that

@@ -154,9 +154,18 @@ final class StoreCore: Sendable {
             await checkpointOrReport()
         }
         await log.close()
-        // They hold the core, and the table holds them.
-        namespaces.withLock { $0 = [:] }
+        forgetNamespaces()
     }
+
+    /// The last name of the store has ended. Who is inside goes on to the end.
+    func abandon() {
+        if isClosed.exchange(true, ordering: .relaxed) { return }
+        leases.endAll()
+        gate.abandon { [self] in forgetNamespaces() }
+    }
+
+    /// They hold the core, and the table holds them.
+    private func forgetNamespaces() { namespaces.withLock { $0 = [:] } }
 
     func unregister(_ id: NamespaceID) { namespaces.withLock { _ = $0.removeValue(forKey: id) } }
 

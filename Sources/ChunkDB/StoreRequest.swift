@@ -1,5 +1,5 @@
 // What a store is asked for, one by one, so that another capacity or another policy can be tried on
-// the very same traffic: write the lines to a file, and hand it to `chunkdb-bench traces --recorded`.
+// the very same traffic: write the lines to a file, for `chunkdb-bench traces --recorded`.
 
 import ChunkFormat
 import Primitives

@@ -1,5 +1,5 @@
-// A store whose last name ended without `close`. It closes by itself; until then whoever is inside
-// goes on, and must not take what nobody names any more for dead.
+// A store whose last name ended without `close`. Whoever is inside goes on, and must not take what
+// nobody names any more for dead; nobody else gets in, and nothing is left of it in memory.
 
 import ChunkDB
 import EngineTestSupport
@@ -91,5 +91,17 @@ struct DroppedHandleTests {
         #expect(refused > 20)
         machine.disk = machine.disk.afterProcessDeath(seed: 7)
         try check(machine, promised, 7)
+    }
+
+    @Test("nothing is left in memory of stores that were dropped")
+    func memory() throws {
+        // Each reserves address space for its index: thousands of them would exhaust it.
+        for round in 0..<3_000 as Range<UInt64> {
+            let machine = SimulatedMachine(seed: round)
+            try machine.run { () async throws in
+                let db = try await machine.openAsync()
+                _ = try await db.namespace("acme", model: smallBinding(layers: 1))
+            }
+        }
     }
 }

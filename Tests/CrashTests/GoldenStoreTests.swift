@@ -80,7 +80,7 @@ struct GoldenStoreTests {
     }
 
     @Test(
-        "JRN-11 JRN-12 CKP-12 CKP-13 RCV-12 RCV-23 the engine opens it, goes on, and opens it again",
+        "JRN-11 JRN-12 CKP-12 CKP-13 RCV-12 RCV-23 the engine opens it, goes on, opens it again",
         arguments: [true, false])
     func opens(keepsCheckpoint: Bool) throws {
         var machine = try Self.machine(keepsCheckpoint: keepsCheckpoint)

@@ -1,5 +1,5 @@
-// What a store of ours was asked for: the lines of `StoreRequest.jsonLine`, one for each use and for
-// each put that followed a miss.
+// What a store of ours was asked for: the lines of `StoreRequest.jsonLine`, one for each use and
+// for each put that followed a miss.
 
 import Foundation
 
