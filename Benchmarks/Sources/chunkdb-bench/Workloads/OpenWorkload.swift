@@ -148,7 +148,13 @@ struct OpenWorkload: Workload {
             count: entryCount)
         // Ascending keys: the number itself, in front; a number says which come after it.
         let generated = CheckpointSource(
-            entryCount: { entryCount }, heat: { heat },
+            entryCount: { entryCount },
+            heat: { generation in
+                // Of the policy that the opener has (HEA-6).
+                HeatFile(
+                    generation: generation,
+                    policyDigest: Digest128(hashing: Array("default=recall\n".utf8)), rows: heat)
+            },
             entries: { last, limit in
                 let first = last.map { Int($0.ordinal) + 1 } ?? 0
                 return (first..<min(first + limit, entryCount)).map { entry in
