@@ -102,7 +102,10 @@ extension Namespace {
             let isThere = try await core.carryOut { [self] () async throws(StoreError) -> Bool in
                 try await isPresent(key, context.variantID, durability)
             }
-            if isThere { return .alreadyPresent }
+            // What is there owes the retention that this call asks for, too (CONTRACT P-5).
+            var isAsAsked = isThere
+            if isThere && pinned { isAsAsked = try await pin(key, variant: context.variantID) }
+            if isAsAsked { return .alreadyPresent }
         }
         guard preloading || admits(key, variant: context.variantID, tokenCount: tokens.count) else {
             return .declined

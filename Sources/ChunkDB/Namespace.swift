@@ -195,9 +195,17 @@ public final class Namespace: Sendable {
     }
 
     /// The variant stands at another place now; unless it was forgotten while it was copied.
-    func relocate(_ entry: CheckpointEntry, to location: RecordLocation) {
+    /// - Parameter isPinned: `nil` as it was.
+    func relocate(
+        _ entry: CheckpointEntry, to location: RecordLocation, isPinned: Bool? = nil
+    ) {
         guard isAt(entry) else { return }
         var entry = entry
+        if let isPinned, isPinned != entry.isPinned {
+            usage.subtract(entry)
+            entry.flags ^= CheckpointEntry.pinnedFlag
+            usage.add(entry)
+        }
         entry.location = location
         _ = index.upsert(
             IndexKey(entry.key, entry.variant), IndexValue(entry, ordinal: entry.ordinal))

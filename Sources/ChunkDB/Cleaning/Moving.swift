@@ -79,7 +79,7 @@ struct Moving {
                 continue
             }
             do throws(LogError) {
-                staying.append((entry, isKept, .copy(try await family(of: entry))))
+                staying.append((entry, isKept, .copy(try await core.family(of: entry))))
             } catch {
                 // One that cannot be read is lost already, loudly (CONTRACT L-2).
                 guard case .format = error else { throw error }
@@ -127,24 +127,6 @@ struct Moving {
             publish: { namespace?.relocate(entry, to: $0) })
     }
 
-    private func family(of entry: CheckpointEntry) async throws(LogError) -> [PayloadRecord] {
-        let root = try await core.record(of: entry)
-        var family = [root]
-        for (index, sibling) in root.siblings.enumerated() {
-            let (record, seal) = try await core.reader.payload(
-                at: sibling.location, headerBytes: sibling.headerBytes)
-            do throws(FormatError) {
-                try root.requireSibling(record, seal: seal, index: index + 1)
-            } catch {
-                throw .format(
-                    error, file: StoreFiles.segment(sibling.location.segment),
-                    offset: sibling.location.offset)
-            }
-            family.append(record)
-        }
-        return family
-    }
-
     private func lose(_ entry: CheckpointEntry, _ error: LogError) {
         core.count { $0.damageCount += 1 }
         core.options.logger.error(
@@ -167,6 +149,25 @@ extension StoreCore {
                 file: StoreFiles.segment(entry.location.segment), offset: entry.location.offset)
         }
         return record
+    }
+
+    /// All records of the variant, record 0 first.
+    func family(of entry: CheckpointEntry) async throws(LogError) -> [PayloadRecord] {
+        let root = try await record(of: entry)
+        var family = [root]
+        for (index, sibling) in root.siblings.enumerated() {
+            let (record, seal) = try await reader.payload(
+                at: sibling.location, headerBytes: sibling.headerBytes)
+            do throws(FormatError) {
+                try root.requireSibling(record, seal: seal, index: index + 1)
+            } catch {
+                throw .format(
+                    error, file: StoreFiles.segment(sibling.location.segment),
+                    offset: sibling.location.offset)
+            }
+            family.append(record)
+        }
+        return family
     }
 
     /// As `record(of:)`; `nil` for one that is damaged, which others find too. One that cannot be

@@ -34,15 +34,19 @@ extension Namespace {
                 break
             }
         }
-        if pinned {
-            let stored = core.allNamespaces.reduce(UInt64(0)) { $0 &+ $1.statistics.pinnedBytes }
-            let bound = core.pinnedBytesMax
-            if let needed = core.pins.take(byteCount, stored: stored, bound: bound) {
-                throw .quotaExceeded(
-                    QuotaFacts(namespace: name, quota: .pinned, allowed: bound, needed: needed))
-            }
+        if pinned { return try takePinned(byteCount) }
+        return PutTicket(usage, core.pins, byteCount: byteCount, isPinned: false)
+    }
+
+    /// Counts bytes that are to be pinned, until the index names them.
+    func takePinned(_ byteCount: UInt64) throws(StoreError) -> PutTicket {
+        let stored = core.allNamespaces.reduce(UInt64(0)) { $0 &+ $1.statistics.pinnedBytes }
+        let bound = core.pinnedBytesMax
+        if let needed = core.pins.take(byteCount, stored: stored, bound: bound) {
+            throw .quotaExceeded(
+                QuotaFacts(namespace: name, quota: .pinned, allowed: bound, needed: needed))
         }
-        return PutTicket(usage, core.pins, byteCount: byteCount, isPinned: pinned)
+        return PutTicket(usage, core.pins, byteCount: byteCount, isPinned: true)
     }
 
     private static var attemptCountMax: Int { 16 }

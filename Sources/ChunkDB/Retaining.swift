@@ -1,0 +1,79 @@
+// Pinning what is there already, and letting it go again. A record says itself how it is kept, and
+// is never rewritten in place: the variant is copied, as cleaning copies it, and says otherwise
+// there.
+
+import BSkiplist
+import ChunkFormat
+import Primitives
+import SegmentLog
+
+extension Namespace {
+    /// Pins a stored variant: no shortage takes it. One that is pinned already costs nothing.
+    ///
+    /// *Durability:* durable when this returns. *Complexity:* a copy of the variant.
+    /// *Returns:* false when it is a miss.
+    /// *Throws:* `.quotaExceeded` beyond `StoreOptions.pinnedCapacity`, `.damaged` when its bytes
+    /// do not verify; it stays as it was then.
+    @discardableResult
+    public func pin(_ key: ChunkKey, variant: VariantID = .standalone) async throws(StoreError)
+        -> Bool
+    {
+        try await retain(key, variant, isPinned: true)
+    }
+
+    /// Makes a pinned variant evictable. Otherwise as `pin`.
+    @discardableResult
+    public func unpin(_ key: ChunkKey, variant: VariantID = .standalone) async throws(StoreError)
+        -> Bool
+    {
+        try await retain(key, variant, isPinned: false)
+    }
+
+    private func retain(_ key: ChunkKey, _ variant: VariantID, isPinned: Bool)
+        async throws(StoreError) -> Bool
+    {
+        try await core.carryOut { [self] () async throws(StoreError) -> Bool in
+            while true {
+                try requireAlive()
+                try await settle(key, variant)
+                let indexKey = IndexKey(key, variant)
+                guard contains(key, variant: variant) != nil, let value = index.lookup(indexKey)
+                else { return false }
+                let entry = checkpointEntry(indexKey, value)
+                if entry.isPinned == isPinned { return true }
+                try await copy(entry, isPinned: isPinned)
+                // Unless it was moved or forgotten meanwhile, the next look finds it done.
+            }
+        }
+    }
+
+    private func copy(_ entry: CheckpointEntry, isPinned: Bool) async throws(StoreError) {
+        let ticket = isPinned ? try takePinned(entry.variantDiskBytes) : nil
+        defer { ticket?.end() }
+        do throws(LogError) {
+            var family = try await core.family(of: entry)
+            for index in family.indices {
+                family[index].retention = isPinned ? .pinned : .evictable
+            }
+            let needed = await core.log.spaceNeeded(for: family.map(\.prefix.recordBytes))
+            if await core.log.availableBytes < needed {
+                _ = await core.cleaner.makeRoom(for: needed, in: core)
+            }
+            let copy = LogMove(
+                .copy(family), isAlive: { self.isAt(entry) },
+                publish: { self.relocate(entry, to: $0, isPinned: isPinned) })
+            if let (_, error) = try await core.log.move([copy]).first { throw error }
+        } catch {
+            if case .format(let cause, _, _) = error, let found = contains(entry) {
+                throw damaged(found, entry.location, cause)
+            }
+            throw .log(error)
+        }
+        await core.cleanIfLow()
+    }
+
+    /// `nil` when the variant lives elsewhere by now, or no more.
+    private func contains(_ entry: CheckpointEntry) -> ChunkEntry? {
+        isAt(entry) ? contains(entry.key, variant: entry.variant) : nil
+    }
+}
