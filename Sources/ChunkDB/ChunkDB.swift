@@ -20,8 +20,8 @@
 // ends with `.cancelled`; buffers and disk ranges stay with their requests (CONTRACT X-1).
 //
 // Lock order (no thread holds two of these at once, but for the policy's own inside heat, and none
-// is held across I/O): namespace table,
-// admission set, record cache, staging pool, segment table, heat, counters.
+// is held across I/O): namespace table, admission set, record cache, staging pool, leases, segment
+// table, heat, usage, pins, counters.
 
 import BSkiplist
 import BlockIO

@@ -77,18 +77,6 @@ extension Namespace {
     }
 }
 
-extension UInt64 {
-    fileprivate func saturatingAdd(_ other: UInt64) -> UInt64 {
-        let (sum, isOver) = addingReportingOverflow(other)
-        return isOver ? .max : sum
-    }
-
-    fileprivate func saturatingMultiply(_ other: UInt64) -> UInt64 {
-        let (product, isOver) = multipliedReportingOverflow(by: other)
-        return isOver ? .max : product
-    }
-}
-
 /// What is leased, in the whole store.
 final class LeaseTable: Sendable {
     private struct Entry {

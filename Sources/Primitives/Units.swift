@@ -79,3 +79,19 @@ public func roundUp(_ value: UInt64, to unit: UInt64) -> UInt64? {
 /// Rounds up to a multiple of `unit` (a power of two) for sizes the program made itself.
 @inlinable
 public func aligned(_ value: Int, to unit: Int) -> Int { (value + unit - 1) & ~(unit - 1) }
+
+extension UInt64 {
+    /// Sums, differences and products of numbers that bytes on disk, or callers, may have made up:
+    /// what does not fit is the nearest number that does.
+    public func saturatingAdd(_ other: UInt64) -> UInt64 {
+        let (sum, isOver) = addingReportingOverflow(other)
+        return isOver ? .max : sum
+    }
+
+    public func saturatingSubtract(_ other: UInt64) -> UInt64 { self > other ? self - other : 0 }
+
+    public func saturatingMultiply(_ other: UInt64) -> UInt64 {
+        let (product, isOver) = multipliedReportingOverflow(by: other)
+        return isOver ? .max : product
+    }
+}

@@ -94,11 +94,10 @@ extension StoreCore {
         var usages: [NamespaceID: NamespaceUsage] = [:]
         for (id, index) in indexes.sorted(by: { $0.key < $1.key }) {
             let policy = policies[names[id] ?? ""]
-            let usage = NamespaceUsage()
-            usages[id] = usage
+            var statistics = NamespaceStatistics()
             index.scan(from: IndexKey(.zero, VariantID(0)), expecting: index.count) { key, value in
                 let entry = value.checkpointEntry(id, key, expirySeconds: 0)
-                usage.add(entry)
+                statistics.add(entry)
                 heat.update(entry.ordinal) { row in
                     if row == .none {
                         row = policy.row(ofNew: entry.keyHash, facts: entry.facts(), at: now)
@@ -111,6 +110,7 @@ extension StoreCore {
                 }
                 return true
             }
+            usages[id] = NamespaceUsage(statistics)
         }
         return usages
     }

@@ -150,13 +150,12 @@ extension StoreCore {
         }
     }
 
-    /// The ranks of all entries, or of one namespace's, from a sample.
-    func ranks(of owner: Namespace? = nil) async -> Ranks {
-        let entryCount = owner?.entryCount ?? allNamespaces.reduce(0) { $0 + $1.entryCount }
-        let step = entryCount / Worths.sampleCountMax + 1
+    /// The ranks of all entries, from a sample.
+    func ranks() async -> Ranks {
+        let step = allNamespaces.reduce(0) { $0 + $1.entryCount } / Worths.sampleCountMax + 1
         var samples: [String: [Double]] = [:]
         var number = 0
-        await forEachWorth(of: owner) { weighed in
+        await forEachWorth { weighed in
             if number.isMultiple(of: step) {
                 samples[weighed.namespace.policy.name, default: []].append(weighed.worth)
             }

@@ -28,26 +28,30 @@ public struct NamespaceStatistics: Sendable, Equatable {
 }
 
 final class NamespaceUsage: Sendable {
-    private let state = Mutex(NamespaceStatistics())
+    private let state: Mutex<NamespaceStatistics>
+
+    init(_ statistics: NamespaceStatistics = .init()) { state = Mutex(statistics) }
 
     var statistics: NamespaceStatistics { state.withLock { $0 } }
 
     func count(_ change: (inout NamespaceStatistics) -> Void) { state.withLock { change(&$0) } }
 
-    func add(_ entry: CheckpointEntry) {
-        state.withLock { state in
-            state.entryCount += 1
-            state.storedBytes &+= entry.variantDiskBytes
-            if entry.isPinned { state.pinnedBytes &+= entry.variantDiskBytes }
-        }
+    func add(_ entry: CheckpointEntry) { state.withLock { $0.add(entry) } }
+    func subtract(_ entry: CheckpointEntry) { state.withLock { $0.subtract(entry) } }
+}
+
+extension NamespaceStatistics {
+    // A checkpoint may claim any size: sums wrap, and what was added is subtracted again.
+    mutating func add(_ entry: CheckpointEntry) {
+        entryCount += 1
+        storedBytes &+= entry.variantDiskBytes
+        if entry.isPinned { pinnedBytes &+= entry.variantDiskBytes }
     }
 
-    func subtract(_ entry: CheckpointEntry) {
-        state.withLock { state in
-            state.entryCount -= 1
-            state.storedBytes &-= entry.variantDiskBytes
-            if entry.isPinned { state.pinnedBytes &-= entry.variantDiskBytes }
-        }
+    fileprivate mutating func subtract(_ entry: CheckpointEntry) {
+        entryCount -= 1
+        storedBytes &-= entry.variantDiskBytes
+        if entry.isPinned { pinnedBytes &-= entry.variantDiskBytes }
     }
 }
 
@@ -90,10 +94,9 @@ final class PinnedBytes: Sendable {
     /// *Returns:* what they would come to when they are not.
     func take(_ byteCount: UInt64, stored: UInt64, bound: UInt64) -> UInt64? {
         inFlight.withLock { inFlight in
-            let (sum, isOver) = inFlight.addingReportingOverflow(byteCount)
-            let (total, isOverAgain) = sum.addingReportingOverflow(stored)
-            if isOver || isOverAgain || total > bound { return isOver ? .max : total }
-            inFlight = sum
+            let total = inFlight.saturatingAdd(byteCount).saturatingAdd(stored)
+            guard total <= bound else { return total }
+            inFlight += byteCount
             return nil
         }
     }

@@ -72,25 +72,13 @@ struct Excess: Equatable {
     static let none = Self(bytes: 0, entryCount: 0)
 }
 
-extension UInt64 {
-    fileprivate func saturatingAdd(_ other: UInt64) -> UInt64 {
-        let (sum, isOver) = addingReportingOverflow(other)
-        return isOver ? .max : sum
-    }
-
-    fileprivate func saturatingSubtract(_ other: UInt64) -> UInt64 {
-        self > other ? self - other : 0
-    }
-}
-
 extension StoreCore {
     /// What can be kept from cleaning, or it finds nothing to free: three quarters of what puts may
     /// fill beside the segments that it keeps free and those that are leased.
     var keptBytesMax: UInt64 {
         let (capacity, segment) = (log.superblock.capacityBytes, log.superblock.segmentBytes)
         let ahead: UInt64 = capacity < 4 * segment ? 0 : capacity < 12 * segment ? 2 : 3
-        let unleased = capacity - ahead * segment
-        return (unleased - min(unleased, leasedBytesMax)) / 4 * 3
+        return (capacity - ahead * segment).saturatingSubtract(leasedBytesMax) / 4 * 3
     }
 
     private var guaranteedBytes: UInt64 {
@@ -99,7 +87,7 @@ extension StoreCore {
 
     /// What may be pinned.
     var pinnedBytesMax: UInt64 {
-        let rest = keptBytesMax - min(keptBytesMax, guaranteedBytes)
+        let rest = keptBytesMax.saturatingSubtract(guaranteedBytes)
         return min(options.pinnedCapacity?.bytes ?? rest, rest)
     }
 
@@ -125,15 +113,14 @@ extension StoreCore {
                     what: "time to live of namespace \(name)", expected: "more than 0",
                     found: "\(timeToLive)")
             }
-            let (total, isOver) = sum.addingReportingOverflow(share)
-            sum = isOver ? .max : total
+            sum = sum.saturatingAdd(share)
         }
-        let (kept, isOver) = sum.addingReportingOverflow(options.pinnedCapacity?.bytes ?? 0)
-        guard !isOver, kept <= keptBytesMax else {
+        let kept = sum.saturatingAdd(options.pinnedCapacity?.bytes ?? 0)
+        guard kept <= keptBytesMax else {
             throw .shape(
                 what: "guaranteed shares and pinned capacity together",
                 expected: "at most \(keptBytesMax) bytes, which leaves room to clean",
-                found: isOver ? "more than 2^64" : "\(kept)")
+                found: "\(kept)")
         }
     }
 }
