@@ -97,7 +97,8 @@ public struct ChunkWriter: ~Copyable {
     /// Makes the chunk visible.
     ///
     /// *Durability:* as asked for when this returns, or better; of a variant that was there before
-    /// too. An `accepted` chunk becomes durable with the next durable operation or `barrier`.
+    /// too, which is pinned if this one was to be. An `accepted` chunk becomes durable with the
+    /// next durable operation or `barrier`.
     /// *Returns:* `.alreadyPresent` when the variant was there; its bytes stay (CONTRACT P-5).
     /// *Throws:* `.cancelled` when the caller's task is; the commit then goes on unwatched, unless
     /// it had been cancelled before.

@@ -65,7 +65,11 @@ struct FinishedPut: Sendable {
         // The one that came first may be only accepted, since it was not there at `settle`, and be
         // withdrawn, or removed, before it is as durable as this call owes: then it is our turn.
         while outcome == .alreadyPresent {
-            if try await namespace.isPresent(entry.key, entry.variant, durability) { break }
+            // Its bytes are not to be pinned beside those that are there.
+            ticket.end()
+            let isThere = try await namespace.isPresent(
+                entry.key, entry.variant, durability, pinned: entry.isPinned)
+            if isThere { break }
             // One that was dropped meanwhile has no keys, and takes none.
             try namespace.requireAlive()
             try await namespace.settle(entry.key, entry.variant)
@@ -120,6 +124,10 @@ struct FinishedPut: Sendable {
         case .taken:
             // The reserved place stays dead; its writes end before the memory does.
             try await namespace.wait(for: writes, below: 1)
+            ticket.end()
+            if entry.isPinned {
+                _ = try await namespace.retain(entry.key, entry.variant, isPinned: true)
+            }
             return .alreadyPresent
         // Nobody sees the other yet, and it may still fail: "already present" is told once it is.
         case .contested: return try await commit(.written)

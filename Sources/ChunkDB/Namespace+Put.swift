@@ -73,7 +73,7 @@ extension Namespace {
 
     /// Stores all layers of a chunk in one call: `layers[l]` holds layer l's key and value planes.
     /// *Durability:* as asked for when this returns, or better. A variant that is present is not
-    /// written again, and still has that durability (CONTRACT P-5).
+    /// written again, and still has that durability, and is pinned if asked for (CONTRACT P-5).
     /// - Parameter preloading: stores the chunk whatever the namespace's admission policy says.
     /// *Returns:* `.declined` when that policy turned it away; nothing was written then.
     /// *Throws:* `.cancelled` when the caller's task is: before its commit began, the chunk does
@@ -83,8 +83,7 @@ extension Namespace {
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
         context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil,
         pinned: Bool = false, replacing: Bool = false, timeToLive: Duration? = nil,
-        preloading: Bool = false,
-        durability: Durability = .durable
+        preloading: Bool = false, durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         guard layers.count == binding.layerCount else {
             throw .shape(
@@ -100,12 +99,9 @@ extension Namespace {
         }
         if !replacing, contains(key, variant: context.variantID) != nil {
             let isThere = try await core.carryOut { [self] () async throws(StoreError) -> Bool in
-                try await isPresent(key, context.variantID, durability)
+                try await isPresent(key, context.variantID, durability, pinned: pinned)
             }
-            // What is there owes the retention that this call asks for, too (CONTRACT P-5).
-            var isAsAsked = isThere
-            if isThere && pinned { isAsAsked = try await pin(key, variant: context.variantID) }
-            if isAsAsked { return .alreadyPresent }
+            if isThere { return .alreadyPresent }
         }
         guard preloading || admits(key, variant: context.variantID, tokenCount: tokens.count) else {
             return .declined
@@ -132,10 +128,10 @@ extension Namespace {
         return isAdmitted
     }
 
-    /// Whether the variant is there, at the durability that a put would owe.
-    func isPresent(_ key: ChunkKey, _ variant: VariantID, _ durability: Durability)
-        async throws(StoreError) -> Bool
-    {
+    /// Whether the variant is there, as durable as a put would owe, and pinned if it owes that.
+    func isPresent(
+        _ key: ChunkKey, _ variant: VariantID, _ durability: Durability, pinned: Bool
+    ) async throws(StoreError) -> Bool {
         while let entry = contains(key, variant: variant) {
             // One that is only accepted has no place in the log's order yet.
             if durability > .accepted, core.pending.contains(entry.location) {
@@ -143,6 +139,7 @@ extension Namespace {
                 continue
             }
             if durability == .durable { try await core.barrier() }
+            if pinned { return try await retain(key, variant, isPinned: true) }
             return contains(key, variant: variant) != nil
         }
         return false

@@ -18,7 +18,9 @@ extension Namespace {
     public func pin(_ key: ChunkKey, variant: VariantID = .standalone) async throws(StoreError)
         -> Bool
     {
-        try await retain(key, variant, isPinned: true)
+        try await core.carryOut { [self] () async throws(StoreError) -> Bool in
+            try await retain(key, variant, isPinned: true)
+        }
     }
 
     /// Makes a pinned variant evictable. Otherwise as `pin`.
@@ -26,24 +28,25 @@ extension Namespace {
     public func unpin(_ key: ChunkKey, variant: VariantID = .standalone) async throws(StoreError)
         -> Bool
     {
-        try await retain(key, variant, isPinned: false)
+        try await core.carryOut { [self] () async throws(StoreError) -> Bool in
+            try await retain(key, variant, isPinned: false)
+        }
     }
 
-    private func retain(_ key: ChunkKey, _ variant: VariantID, isPinned: Bool)
+    /// Inside a call: the store's own task carries it out. *Returns:* false when it is a miss.
+    func retain(_ key: ChunkKey, _ variant: VariantID, isPinned: Bool)
         async throws(StoreError) -> Bool
     {
-        try await core.carryOut { [self] () async throws(StoreError) -> Bool in
-            while true {
-                try requireAlive()
-                try await settle(key, variant)
-                let indexKey = IndexKey(key, variant)
-                guard contains(key, variant: variant) != nil, let value = index.lookup(indexKey)
-                else { return false }
-                let entry = checkpointEntry(indexKey, value)
-                if entry.isPinned == isPinned { return true }
-                try await copy(entry, isPinned: isPinned)
-                // Unless it was moved or forgotten meanwhile, the next look finds it done.
-            }
+        while true {
+            try requireAlive()
+            try await settle(key, variant)
+            let indexKey = IndexKey(key, variant)
+            guard contains(key, variant: variant) != nil, let value = index.lookup(indexKey)
+            else { return false }
+            let entry = checkpointEntry(indexKey, value)
+            if entry.isPinned == isPinned { return true }
+            try await copy(entry, isPinned: isPinned)
+            // Unless it was moved or forgotten meanwhile, the next look finds it done.
         }
     }
 
@@ -64,10 +67,9 @@ extension Namespace {
                 publish: { self.relocate(entry, to: $0, isPinned: isPinned) })
             if let (_, error) = try await core.log.move([copy]).first { throw error }
         } catch {
-            if case .format(let cause, _, _) = error, let found = contains(entry) {
-                throw damaged(found, entry.location, cause)
-            }
-            throw .log(error)
+            guard case .format(let cause, _, _) = error else { throw .log(error) }
+            // What was read where it stood before is not what stands there now.
+            if let found = contains(entry) { throw damaged(found, entry.location, cause) }
         }
         await core.cleanIfLow()
     }

@@ -68,6 +68,40 @@ struct PinTests {
         }
     }
 
+    @Test(
+        "P-5 a writer, an accepted put and a batch owe it too",
+        arguments: ["writer", "accepted", "batch"])
+    func owed(by kind: String) throws {
+        let machine = machine(seed: 3)
+        let chunk = TestChunk(1, tokenCount: 20)
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let acme = try await db.namespace("acme", model: smallBinding(layers: 2))
+            let key = chunk.key(in: acme)
+            var writer = try await acme.beginPut(key, tokens: chunk.tokens, pinned: true)
+            for (layer, planes) in chunk.layers(acme.binding).enumerated() {
+                try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
+            }
+            // Somebody else is first, and pins nothing.
+            try await chunk.put(in: acme)
+            switch kind {
+            case "writer": #expect(try await writer.commit() == .alreadyPresent)
+            case "accepted":
+                #expect(try await writer.commit(durability: .accepted) == .alreadyPresent)
+            default:
+                var batch = db.batch()
+                try batch.put(writer)
+                #expect(try await batch.commit() == [.alreadyPresent])
+            }
+            let entry = try #require(acme.contains(key))
+            #expect(entry.isPinned)
+            #expect(acme.statistics.pinnedBytes == entry.diskBytes)
+            #expect(acme.statistics.inFlightBytes == 0)
+            #expect(try await chunk.isIntact(in: acme) == true)
+            await db.close()
+        }
+    }
+
     @Test("E-2 beyond the bound it is refused, and stays as it was")
     func bound() throws {
         var machine = machine(seed: 2)

@@ -11,8 +11,8 @@ extension ChunkDB {
     ///
     /// *Durability:* as `drop`, from the begin; the rest is durable when this returns.
     /// *Complexity:* copies all that lives, once. Waits for who reads or leases, and for puts that
-    /// have begun: `withDeadline` ends the wait, and the purge goes on. Where there is no room for a
-    /// copy, evictable chunks of others are forgotten; puts that find no room wait for its end.
+    /// have begun: `withDeadline` ends the wait, and the purge goes on. Where there is no room for
+    /// a copy, evictable chunks of others are forgotten; puts that find no room wait for its end.
     /// *Throws:* as `drop`; `.log(.unsupported)` when a damaged segment cannot be rewritten. The
     /// namespace is dropped then, and its bytes may be there. What the device keeps of overwritten
     /// blocks is beyond any file system (CONTRACT L-5).
