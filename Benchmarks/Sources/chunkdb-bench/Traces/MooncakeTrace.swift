@@ -16,10 +16,7 @@ enum MooncakeTrace {
     }
 
     static func read(path: String) throws(TraceFileError) -> Trace {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw .unreadable(path: path)
-        }
-        return try parse(data, path: path)
+        try parse(TraceLines.data(path: path), path: path)
     }
 
     static func parse(_ data: Data, path: String) throws(TraceFileError) -> Trace {
@@ -28,11 +25,8 @@ enum MooncakeTrace {
         var objects: [UInt64: UInt32] = [:]
         var promptEnds: [Int] = []
         var first: Double?
-        for (index, text) in data.split(separator: 0x0A, omittingEmptySubsequences: false)
-            .enumerated()
-        {
-            if text.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { continue }
-            let line = try decode(text, decoder, path: path, line: index + 1)
+        for (number, text) in TraceLines.of(data) {
+            let line = try decode(text, decoder, path: path, line: number)
             let start = first ?? line.timestamp
             first = start
             let seconds = UInt32(min(max((line.timestamp - start) / 1_000, 0), Double(UInt32.max)))

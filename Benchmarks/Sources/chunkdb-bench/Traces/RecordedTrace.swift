@@ -21,10 +21,7 @@ enum RecordedTrace {
     }
 
     static func read(path: String) throws(TraceFileError) -> Trace {
-        guard let data = FileManager.default.contents(atPath: path) else {
-            throw .unreadable(path: path)
-        }
-        return try parse(data, path: path)
+        try parse(TraceLines.data(path: path), path: path)
     }
 
     static func parse(_ data: Data, path: String) throws(TraceFileError) -> Trace {
@@ -32,19 +29,16 @@ enum RecordedTrace {
         var trace = Trace(name: "recorded")
         var objects: [Name: UInt32] = [:]
         var ends: [Int] = []
-        for (index, text) in data.split(separator: 0x0A, omittingEmptySubsequences: false)
-            .enumerated()
-        {
-            if text.allSatisfy({ $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }) { continue }
+        for (number, text) in TraceLines.of(data) {
             let line: Line
             do {
                 line = try decoder.decode(Line.self, from: text)
             } catch {
-                throw .badLine(path: path, line: index + 1, what: "not a line of a recorded trace")
+                throw .badLine(path: path, line: number, what: "not a line of a recorded trace")
             }
             guard ["use", "put"].contains(line.event), line.tokens > 0, line.bytes > 0 else {
                 throw .badLine(
-                    path: path, line: index + 1, what: "an event, tokens or bytes out of range")
+                    path: path, line: number, what: "an event, tokens or bytes out of range")
             }
             let name = Name(namespace: line.namespace, key: line.key, variant: line.variant)
             let object = objects[name] ?? UInt32(trace.objects.count)

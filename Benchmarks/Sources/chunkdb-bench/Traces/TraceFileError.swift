@@ -1,3 +1,5 @@
+import Foundation
+
 /// What is wrong with a trace file, and where.
 enum TraceFileError: Error, Equatable, CustomStringConvertible {
     case unreadable(path: String)
@@ -11,5 +13,22 @@ enum TraceFileError: Error, Equatable, CustomStringConvertible {
         case .empty(let path): "\(path): no request in it"
         case .badLine(let path, let line, let what): "\(path):\(line): \(what)"
         }
+    }
+}
+
+/// The lines of a file of JSON objects.
+enum TraceLines {
+    static func data(path: String) throws(TraceFileError) -> Data {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw .unreadable(path: path)
+        }
+        return data
+    }
+
+    /// Those that are not blank, with their numbers.
+    static func of(_ data: Data) -> [(number: Int, text: Data)] {
+        data.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated()
+            .map { ($0.offset + 1, $0.element) }
+            .filter { !$0.1.allSatisfy { $0 == 0x20 || $0 == 0x0D || $0 == 0x09 } }
     }
 }
