@@ -59,7 +59,7 @@ struct PolicyTests {
         #expect(try rows(machine) == after)
     }
 
-    @Test("the policy of one namespace does not judge another's entries")
+    @Test("each namespace's entries are judged by its own policy")
     func competition() throws {
         var machine = SimulatedMachine(
             seed: 2, capacity: .mebibytes(4), segmentSize: .kibibytes(256))
@@ -69,22 +69,28 @@ struct PolicyTests {
         try machine.run { () async throws in
             let acme = try await db.namespace("acme", model: smallBinding(layers: 2))
             let beta = try await db.namespace("beta", model: smallBinding(layers: 2))
-            // Of each the first few are used again and again; the rest once.
-            for owner in 0..<150 as Range<UInt64> {
-                for space in [acme, beta] {
-                    clock.jumpWall(bySeconds: 10)
+            // The first few are used often, and long ago. One tenant's after the other's: whole
+            // segments go, or stay.
+            for space in [acme, beta] {
+                for owner in 0..<8 as Range<UInt64> {
                     try await TestChunk(owner, tokenCount: 50).put(in: space)
-                    for used in 0..<6 as Range<UInt64> where used <= owner {
-                        _ = try await TestChunk(used, tokenCount: 50).isIntact(in: space)
+                    for _ in 0..<20 {
+                        _ = try await TestChunk(owner, tokenCount: 50).isIntact(in: space)
                     }
                 }
             }
-            #expect(db.counters.evictedCount > 200)
-            for space in [acme, beta] {
-                for used in 0..<6 as Range<UInt64> {
-                    let isIntact = try await TestChunk(used, tokenCount: 50).isIntact(in: space)
-                    #expect(isIntact == true, "\(space.name) \(used)")
+            for owner in 100..<250 as Range<UInt64> {
+                for space in [acme, beta] {
+                    clock.jumpWall(bySeconds: 10)
+                    try await TestChunk(owner, tokenCount: 50).put(in: space)
                 }
+            }
+            #expect(db.counters.evictedCount > 200)
+            for owner in 0..<4 as Range<UInt64> {
+                let chunk = TestChunk(owner, tokenCount: 50)
+                #expect(try await chunk.isIntact(in: acme) == nil, "recency forgets \(owner)")
+                let late = TestChunk(owner + 4, tokenCount: 50)
+                #expect(try await late.isIntact(in: beta) == true, "frequency keeps \(owner + 4)")
             }
             await db.close()
         }

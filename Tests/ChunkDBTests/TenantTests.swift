@@ -116,7 +116,7 @@ struct TenantTests {
     }
 
     @Test(
-        "what is forgotten while it is copied does not come back to the index",
+        "what namespaces say they have is what their indexes name, whoever forgets beside whom",
         arguments: 1...12 as ClosedRange<UInt64>)
     func accounts(seed: UInt64) throws {
         let machine = machine(
