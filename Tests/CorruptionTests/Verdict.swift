@@ -93,7 +93,7 @@ extension Victim {
 
     private final class Strangers { var count = 0 }
 
-    private func answer(_ item: Item, _ db: ChunkDB) async -> Answer {
+    func answer(_ item: Item, _ db: ChunkDB) async -> Answer {
         guard let space = db.namespace(item.space) else { return .missing }
         do throws(StoreError) {
             let chunk = item.chunk
