@@ -42,6 +42,8 @@ enum Preset: String, CaseIterable, ExpressibleByArgument {
     case llama3_1b = "llama-3.2-1b"
     /// For smoke runs: 128 KiB.
     case tiny
+    /// One token of one layer: as little as a chunk can be, where entries are counted.
+    case token
 
     var geometry: ChunkGeometry {
         switch self {
@@ -57,6 +59,10 @@ enum Preset: String, CaseIterable, ExpressibleByArgument {
             ChunkGeometry(
                 name: rawValue, layerCount: 4, kvHeadCount: 2, headDimension: 64,
                 tokenCount: 64, elementType: .bfloat16)
+        case .token:
+            ChunkGeometry(
+                name: rawValue, layerCount: 1, kvHeadCount: 1, headDimension: 64,
+                tokenCount: 1, elementType: .bfloat16)
         }
     }
 }

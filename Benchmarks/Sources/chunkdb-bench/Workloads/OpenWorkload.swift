@@ -17,7 +17,8 @@ struct OpenWorkload: Workload {
     @OptionGroup var common: CommonOptions
 
     @Option(help: "Generated entries.") var entries = 1_000_000
-    @Option(help: "Chunks of 2 MiB in the log that is recovered.") var chunks = 1_000
+    @Option(help: "Chunks in the log that is recovered.") var chunks = 1_000
+    @Option(help: "What they are chunks of.") var preset = Preset.llama3_1b
     @Option(help: "How often each is opened; they take turns.") var rounds = 7
 
     func validate() throws {
@@ -33,7 +34,7 @@ struct OpenWorkload: Workload {
     var facts: [String: OptionValue] {
         [
             "entries": .number(entryCount), "chunks": .number(chunkCount),
-            "rounds": .number(roundCount),
+            "rounds": .number(roundCount), "preset": .text(preset.rawValue),
         ]
     }
 
@@ -121,7 +122,7 @@ struct OpenWorkload: Workload {
 
     /// Puts chunks, and returns the bytes the store takes.
     private func makeLog(at path: String) throws -> Int {
-        let preset = common.smoke ? Preset.tiny : .llama3_1b
+        let preset = common.smoke ? .tiny : preset
         let source = ChunkSource(preset.geometry, seed: common.seed)
         let store = try BenchStore(at: path, source: source, chunkCount: chunkCount, common: common)
         let work = try store.put(0..<chunkCount, writers: 4, .written)
