@@ -1,9 +1,10 @@
-// SOAK: hours of a full store in minutes: 8 writers, 32 readers, leases, chunks that end, two
-// tenants, removals and replacements, on a real directory that is closed and opened again.
-// Nothing may grow: not descriptors, not memory, not bytes on disk.
+// SOAK: a full store for a long time: 8 writers, 32 readers, leases, chunks that end, two tenants,
+// removals and replacements, on a real directory. Each session is a process that is killed with
+// calls in it; the next one goes on from what it left. Nothing may grow: not descriptors, not
+// memory, not bytes on disk.
 //
-// CHUNKDB_SOAK says for how many seconds; memory is judged from a minute on, when the suite has the
-// process for itself (`--filter SoakTests`). Killed processes are in KILL.
+// CHUNKDB_SOAK says for how many seconds; memory is judged from a minute on. CHUNKDB_SOAK_PAUSE
+// lets writers rest between their puts, in milliseconds, on machines that have other work.
 
 import ChunkDB
 import EngineTestSupport
@@ -17,24 +18,62 @@ import Testing
 
 @Suite("SOAK: a full store for a long time")
 struct SoakTests {
-    private static let seconds =
-        ProcessInfo.processInfo.environment["CHUNKDB_SOAK"].flatMap(Int.init) ?? 4
+    private static let environment = ProcessInfo.processInfo.environment
+    private static let seconds = environment["CHUNKDB_SOAK"].flatMap(Int.init) ?? 4
+    private static let pause = environment["CHUNKDB_SOAK_PAUSE"].flatMap(Int.init) ?? 0
     private static let capacity = ByteCount.mebibytes(48)
+    /// A segment, and a checkpoint that is larger than the last one.
+    private static let slack = 2 << 20
     private static let writerCount: UInt64 = 8
     private static let readerCount: UInt64 = 32
-    /// Sessions; each ends a store and begins another on the same directory.
+    /// How far behind the newest chunk readers look.
+    private static let window: UInt64 = 300
     private static let sessionCount = 4
 
-    private final class Notes: Sendable {
-        let newest = Mutex<UInt64>(0)
-        let wrong = Mutex<[String]>([])
-        let counts = Mutex<[String: Int]>([:])
-        /// Nanoseconds of reads that found their chunk.
-        let latencies = Mutex<[Bool: [UInt64]]>([:])
-        let isOver = Atomic(false)
+    /// What a session says before it is killed.
+    private struct Report: Codable {
+        var newest: UInt64
+        var wrong: [String] = []
+        var counts: [String: Int] = [:]
+        /// Of reads that found their chunk, beside freed segments or not: by octave and eighth.
+        var readsBeside = [Int](repeating: 0, count: 512)
+        var readsOtherwise = [Int](repeating: 0, count: 512)
+        /// Every tenth of the session.
+        var descriptors: [Int] = []
+        var residentBytes: [Int] = []
+        var freedCount: UInt64 = 0
+        var writeAmplification = 0.0
+        var spaceAmplification = 0.0
 
-        func count(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
-        func wrong(_ text: String) { wrong.withLock { if $0.count < 20 { $0.append(text) } } }
+        mutating func add(nanoseconds: UInt64, isBeside: Bool) {
+            let octave = 63 - nanoseconds.leadingZeroBitCount
+            let eighth = octave < 3 ? 0 : Int(nanoseconds >> (octave - 3)) & 7
+            if isBeside {
+                readsBeside[octave * 8 + eighth] += 1
+            } else {
+                readsOtherwise[octave * 8 + eighth] += 1
+            }
+        }
+
+        /// The upper end of the eighth in which that share of the reads ends, in microseconds.
+        static func quantile(_ share: Double, of buckets: [Int]) -> Int {
+            var left = Int(share * Double(buckets.reduce(0, +)))
+            for (index, count) in buckets.enumerated() {
+                left -= count
+                if left < 0 { return Int(exp2(Double(index / 8)) * Double(9 + index % 8) / 8_000) }
+            }
+            return 0
+        }
+    }
+
+    private final class Notes: Sendable {
+        let report: Mutex<Report>
+        init(newest: UInt64) { report = Mutex(Report(newest: newest)) }
+
+        func count(_ name: String) { report.withLock { $0.counts[name, default: 0] += 1 } }
+        func wrong(_ text: String) {
+            report.withLock { if $0.wrong.count < 20 { $0.wrong.append(text) } }
+        }
     }
 
     private static var options: StoreOptions {
@@ -50,10 +89,10 @@ struct SoakTests {
 
     private static func write(_ writer: UInt64, _ db: ChunkDB, _ notes: Notes) async {
         var generator = SeededGenerator(seed: writer)
-        while !notes.isOver.load(ordering: .relaxed) {
-            let owner = notes.newest.withLock { newest in
-                newest += 1
-                return newest
+        while true {
+            let owner = notes.report.withLock { report in
+                report.newest += 1
+                return report.newest
             }
             let chunk = TestChunk(owner, tokenCount: 100)
             guard let space = db.namespace(owner % 3 == 0 ? "beta" : "acme") else { return }
@@ -75,14 +114,15 @@ struct SoakTests {
                 default: notes.wrong("put of \(owner): \(error)")
                 }
             }
+            if pause > 0 { try? await Task.sleep(for: .milliseconds(pause)) }
         }
     }
 
     private static func read(_ reader: UInt64, _ db: ChunkDB, _ notes: Notes) async {
         var generator = SeededGenerator(seed: 1_000 + reader)
-        while !notes.isOver.load(ordering: .relaxed) {
-            let newest = notes.newest.withLock { $0 }
-            let age = UInt64.random(in: 0...300, using: &generator)
+        while true {
+            let newest = notes.report.withLock { $0.newest }
+            let age = UInt64.random(in: 0...window, using: &generator)
             let owner = newest > age ? newest - age : 1
             let chunk = TestChunk(owner, tokenCount: 100)
             guard let space = db.namespace(owner % 3 == 0 ? "beta" : "acme") else { return }
@@ -95,7 +135,7 @@ struct SoakTests {
                 if isIntact == true {
                     let time = DispatchTime.now().uptimeNanoseconds - begin
                     let isCleaning = await db.logCounters().freedCount != before
-                    notes.latencies.withLock { $0[isCleaning, default: []].append(time) }
+                    notes.report.withLock { $0.add(nanoseconds: time, isBeside: isCleaning) }
                 }
                 if reader < 4, isIntact == true,
                     let lease = try await space.lease(chunk.key(in: space), for: .seconds(1))
@@ -114,7 +154,7 @@ struct SoakTests {
                 default: notes.wrong("read of \(owner): \(error)")
                 }
             }
-            try? await Task.sleep(for: .milliseconds(1))
+            try? await Task.sleep(for: .milliseconds(1 + pause))
         }
     }
 
@@ -137,59 +177,107 @@ struct SoakTests {
         }
     }
 
-    @Test("B-1 G-1 N-3 nothing is wrong, and nothing grows")
+    /// A session: it ends by being killed, with everybody inside.
+    static func liveAndDie(
+        _ store: String, _ report: String, newest: UInt64, tenths: Duration
+    ) async throws {
+        let notes = Notes(newest: newest)
+        let db = try await ChunkDB.open(at: store, options: options)
+        for name in ["acme", "beta"] {
+            _ = try await db.namespace(name, model: smallBinding(layers: 2))
+        }
+        for writer in 0..<writerCount { Task { await write(writer, db, notes) } }
+        for reader in 0..<readerCount { Task { await read(reader, db, notes) } }
+        for _ in 0..<10 {
+            let end = ContinuousClock.now + tenths
+            while ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(50))
+                let bytes = allocatedBytes(store)
+                if bytes > Int(capacity.bytes) + slack {
+                    notes.wrong("B-1: \(bytes) bytes on disk")
+                }
+            }
+            let (descriptors, resident) = (descriptorCount(), residentBytes())
+            notes.report.withLock { report in
+                report.descriptors.append(descriptors)
+                report.residentBytes.append(resident)
+            }
+        }
+        let (counters, cost) = (await db.logCounters(), await db.amplification())
+        if db.counters.damageCount > 0 { notes.wrong("damage was met") }
+        let last = notes.report.withLock { notes in
+            notes.freedCount = counters.freedCount
+            notes.writeAmplification = cost.write ?? 0
+            notes.spaceAmplification = cost.space ?? 0
+            return notes
+        }
+        try JSONEncoder().encode(last).write(to: URL(fileURLWithPath: report))
+        kill(getpid(), SIGKILL)
+    }
+
+    /// What a killed session left: whole, and within its bound. *Returns:* how many chunks.
+    private static func survey(_ path: String, newest: UInt64) async throws -> Int {
+        let db = try await ChunkDB.open(at: path, options: options)
+        #expect(db.recovery.damages == [])
+        #expect(allocatedBytes(path) <= Int(capacity.bytes) + slack, "after recovery")
+        var count = 0
+        for owner in max(newest, 3 * window) - 3 * window...newest {
+            guard let space = db.namespace(owner % 3 == 0 ? "beta" : "acme") else { continue }
+            let isIntact = try await TestChunk(owner, tokenCount: 100).isIntact(in: space)
+            #expect(isIntact != false, "chunk \(owner) has other bytes")
+            if isIntact == true { count += 1 }
+        }
+        await db.close()
+        return count
+    }
+
+    @Test("B-1 G-1 N-3 F-A nothing is wrong, and nothing grows")
     func soak() async throws {
         let directory = TemporaryDirectory()
-        let notes = Notes()
-        var (descriptors, resident): ([Int], [Int]) = ([], [])
+        try FileManager.default.createDirectory(
+            atPath: directory.path, withIntermediateDirectories: true)
+        let (store, path) = (directory.path + "/store", directory.path + "/report")
+        let tenths = Duration.milliseconds(Self.seconds * 100 / Self.sessionCount)
+        var newest: UInt64 = 1
         for session in 0..<Self.sessionCount {
-            notes.isOver.store(false, ordering: .relaxed)
-            let db = try await ChunkDB.open(at: directory.path, options: Self.options)
-            #expect(db.recovery.damages == [])
-            for name in ["acme", "beta"] {
-                _ = try await db.namespace(name, model: smallBinding(layers: 2))
+            await #expect(processExitsWith: .signal(SIGKILL)) {
+                [
+                    store = store as String, path = path as String, newest = newest as UInt64,
+                    milliseconds = Int(tenths / .milliseconds(1)) as Int
+                ] in
+                try await SoakTests.liveAndDie(
+                    store, path, newest: newest, tenths: .milliseconds(milliseconds))
             }
-            await withTaskGroup { group in
-                for writer in 0..<Self.writerCount {
-                    group.addTask { await Self.write(writer, db, notes) }
-                }
-                for reader in 0..<Self.readerCount {
-                    group.addTask { await Self.read(reader, db, notes) }
-                }
-                group.addTask {
-                    let limit = Int(Self.capacity.bytes) + (2 << 20)
-                    for _ in 0..<max(Self.seconds / Self.sessionCount, 1) * 20 {
-                        try? await Task.sleep(for: .milliseconds(50))
-                        let bytes = Self.allocatedBytes(directory.path)
-                        if bytes > limit { notes.wrong("B-1: \(bytes) bytes on disk") }
-                    }
-                    notes.isOver.store(true, ordering: .relaxed)
-                }
+            let data = try Data(contentsOf: URL(fileURLWithPath: path))
+            let report = try JSONDecoder().decode(Report.self, from: data)
+            try FileManager.default.removeItem(atPath: path)
+            #expect(report.wrong == [])
+            newest = report.newest + Self.writerCount
+            let count = try await Self.survey(store, newest: newest)
+            let mebibytes = report.residentBytes.map { $0 >> 20 }
+            print(
+                """
+                SOAK session \(session), \(tenths * 10): \(report.counts), \(report.freedCount) \
+                segments freed, write amplification \(report.writeAmplification), space \
+                \(report.spaceAmplification); descriptors \(report.descriptors), resident MiB \
+                \(mebibytes); \(count) chunks of the last \(3 * Self.window) after it was killed
+                """)
+            for (name, reads) in [
+                ("beside freed segments", report.readsBeside), ("otherwise", report.readsOtherwise),
+            ] {
+                print(
+                    "SOAK reads \(name): \(reads.reduce(0, +)), p50 "
+                        + "\(Report.quantile(0.5, of: reads)) µs, p99 "
+                        + "\(Report.quantile(0.99, of: reads)) µs")
             }
-            #expect(db.counters.damageCount == 0)
-            let counters = await db.logCounters()
-            let cost = await db.amplification()
-            print(
-                "SOAK session \(session): \(counters.freedCount) freed, write amplification "
-                    + "\(cost.write ?? 0), space \(cost.space ?? 0)")
-            await db.close()
-            descriptors.append(Self.descriptorCount())
-            resident.append(Self.residentBytes())
+            #expect(report.counts["hit", default: 0] > 0 && report.counts["committed"] != nil)
+            #expect(count > 0)
+            guard Self.seconds >= 60 else { continue }
+            #expect(report.freedCount > 0 && report.counts["leased"] != nil)
+            // A segment is a descriptor: by then there are all that the capacity has.
+            let settled = report.descriptors[3]
+            #expect(report.descriptors.suffix(6).allSatisfy { abs($0 - settled) <= 4 })
+            #expect(Double(report.residentBytes[9]) <= 1.2 * Double(report.residentBytes[3]))
         }
-        let wrong = notes.wrong.withLock { $0 }
-        #expect(wrong == [])
-        print("SOAK \(Self.seconds) s: \(notes.counts.withLock { $0 })")
-        for (isCleaning, latencies) in notes.latencies.withLock({ $0 }) {
-            let sorted = latencies.sorted()
-            guard !sorted.isEmpty else { continue }
-            print(
-                "SOAK reads \(isCleaning ? "beside freed segments" : "otherwise"): "
-                    + "\(sorted.count), p50 \(sorted[sorted.count / 2] / 1_000) µs, "
-                    + "p99 \(sorted[sorted.count * 99 / 100] / 1_000) µs")
-        }
-        print("SOAK descriptors \(descriptors), resident MiB \(resident.map { $0 >> 20 })")
-        guard Self.seconds >= 60 else { return }
-        #expect(descriptors.allSatisfy { $0 <= descriptors[0] })
-        #expect(Double(resident.last!) <= 1.2 * Double(resident[0]))
     }
 }
