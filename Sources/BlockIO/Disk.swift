@@ -24,6 +24,14 @@ public enum OpenMode: Sendable {
     case createNew
 }
 
+/// How long bytes will live, compared with others': a hint, by which a drive may keep them apart.
+public enum WriteLifetime: UInt64, Sendable, CaseIterable {
+    case short = 2
+    case medium
+    case long
+    case extreme
+}
+
 /// What a disk can do, and what it does; reported, never silent (PRODUCT D10).
 public struct DiskTraits: Sendable {
     /// `io_uring`, `threads` or `simulated`.
@@ -91,6 +99,9 @@ public protocol Disk: AnyObject, Sendable {
     func allocate(_ file: FileID, byteCount: UInt64) async throws(DiskError)
     /// Cuts the file to `byteCount`. *Durability:* none before a flush.
     func truncate(_ file: FileID, byteCount: UInt64) async throws(DiskError)
+    /// Tells the kernel how long what is written to the file will live. *Returns:* whether it takes
+    /// such hints; the drive may still ignore them.
+    func setLifetime(_ file: FileID, _ lifetime: WriteLifetime) async -> Bool
     /// Takes the exclusive lock of the file, which falls with the disk's last hold on it.
     /// *Throws:* `.locked` when another opener, of this process or another, has it.
     func lock(_ file: FileID) async throws(DiskError)

@@ -67,6 +67,11 @@ static inline int chunkdb_allocate(int descriptor, uint64_t byte_count) {
     return syscall(SYS_fallocate, descriptor, 0, (off_t)0, (off_t)byte_count) == 0 ? 0 : -errno;
 }
 
+/// Tells how long what is written to the file will live: RWH_WRITE_LIFE_*. 0, or -errno.
+static inline int chunkdb_set_lifetime(int descriptor, uint64_t lifetime) {
+    return fcntl(descriptor, 1024 + 12 /* F_SET_RW_HINT */, &lifetime) == 0 ? 0 : -errno;
+}
+
 /// The number that names the file system's kind; 0 if the kernel does not say.
 static inline uint64_t chunkdb_file_system_magic(int descriptor) {
     struct statfs facts;

@@ -151,11 +151,14 @@ public final class ChunkDB: Sendable {
             let free = options.capacity == nil ? try await disk.freeByteCount() / 2 : 0
             let unit = UInt64(disk.traits.alignment)
             let capacity = (options.capacity?.bytes ?? free) & ~(unit - 1)
-            return LogOptions(
+            var result = LogOptions(
                 segmentBytes: options.segmentSize?.bytes ?? segmentBytes(for: capacity),
                 capacityBytes: capacity,
                 commitsPerCheckpoint: options.commitsPerCheckpoint,
                 leavesRoomForCleaning: options.evicts, progress: options.openingProgress)
+            result.writeClasses = Dictionary(
+                options.writeClasses.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            return result
         } catch {
             throw .disk(error)
         }

@@ -42,12 +42,13 @@ extension Namespace {
             digestBlockBytes: 1 << Int(core.options.digestBlockShift),
             recordBytesMax: log.recordBytesMax, recordCountMax: log.recordCountMax)
         // A cancelled caller's reservations are dead bytes, as those of a dropped writer.
-        let core = core
+        let (core, writeClass) = (core, options.writeClass)
         let (ticket, reservations) = try await core.carryOut {
             [self] () async throws(StoreError) -> (PutTicket, [Reservation]) in
             let ticket = try await admit(byteCount: plan.diskBytes, pinned: pinned)
             do throws(LogError) {
-                return (ticket, try await core.reserve(plan.records.map(\.recordBytes)))
+                let sizes = plan.records.map(\.recordBytes)
+                return (ticket, try await core.reserve(sizes, in: writeClass))
             } catch {
                 throw .log(error)
             }

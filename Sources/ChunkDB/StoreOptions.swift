@@ -39,6 +39,9 @@ public struct StoreOptions: Sendable {
     public var leasedCapacity: ByteCount?
     /// For namespaces that want others than the default, by name, whether they exist yet or not.
     public var namespaces: [String: NamespaceOptions] = [:]
+    /// For namespaces whose writes are to stay in segments of their own
+    /// (`NamespaceOptions.writeClass`).
+    public var writeClasses: [WriteClass] = []
     /// What cleaning may copy in a second while nobody waits for it; `nil`: as fast as it can. A
     /// put that finds no room ends the restraint.
     public var cleaningBandwidth: ByteCount?

@@ -128,6 +128,9 @@ final class WatchedDisk: Disk {
     func truncate(_ file: FileID, byteCount: UInt64) async throws(DiskError) {
         try await inner.truncate(file, byteCount: byteCount)
     }
+    func setLifetime(_ file: FileID, _ lifetime: WriteLifetime) async -> Bool {
+        await inner.setLifetime(file, lifetime)
+    }
     func lock(_ file: FileID) async throws(DiskError) { try await inner.lock(file) }
     func makeDirectory(_ name: String) async throws(DiskError) {
         try await inner.makeDirectory(name)

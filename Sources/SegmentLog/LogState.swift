@@ -12,6 +12,8 @@ public struct LogOptions: Sendable {
     public var commitsPerCheckpoint: UInt64
     /// Whether payload leaves a segment free, so that cleaning has where to copy to.
     public var leavesRoomForCleaning: Bool
+    /// By their ids.
+    public var writeClasses: [UInt16: WriteClass] = [:]
     /// Told how far opening has come, from the thread that opens; must be short.
     public var progress: (@Sendable (OpeningProgress) -> Void)?
 
@@ -63,6 +65,8 @@ struct FreeSegment {
     let id: SegmentID
     let file: FileID
     var byteCount: UInt64
+    /// The last use's.
+    let writeClass: UInt16
     /// The use that ended, as long as somebody may still read there; `nil` after a restart.
     let handle: SegmentHandle?
 
@@ -148,5 +152,7 @@ public struct LogCounters: Sendable, Equatable {
     /// Uses that were ended, and bytes of records that were copied for it.
     public var freedCount: UInt64 = 0
     public var movedBytes: UInt64 = 0
+    /// Of each class that is confined.
+    public var writeClasses: [UInt16: WriteClassCounters] = [:]
     public init() {}
 }

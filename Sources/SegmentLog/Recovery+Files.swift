@@ -183,7 +183,9 @@ extension Recovery {
                 // durable, it may not have known (RCV-12).
                 unproven.facts.insert(.freed(freed))
                 freeSegments.append(
-                    FreeSegment(id: id, file: file, byteCount: byteCount, handle: nil))
+                    FreeSegment(
+                        id: id, file: file, byteCount: byteCount,
+                        writeClass: header.writeClass, handle: nil))
                 return
             }
             let handle = SegmentHandle(
@@ -199,7 +201,8 @@ extension Recovery {
             if freedUses[id] != nil {
                 // A header that was being written over, if nothing else is missing (RCV-22).
                 closedSegments.append(
-                    FreeSegment(id: id, file: file, byteCount: byteCount, handle: nil))
+                    FreeSegment(
+                        id: id, file: file, byteCount: byteCount, writeClass: 0, handle: nil))
                 return
             }
             // A use writes its first commit slot, behind the header, before it acknowledges

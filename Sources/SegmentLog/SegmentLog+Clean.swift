@@ -22,6 +22,8 @@ public struct SegmentUse: Sendable {
     public let isOpen: Bool
     /// Whether somebody reads there, or may.
     public let isHeld: Bool
+    /// The class that it is confined to; 0 for none.
+    public let writeClass: UInt16
 }
 
 /// What the commits of a use say of other places.
@@ -57,28 +59,31 @@ extension SegmentLog {
     /// All uses, in order of their beginning.
     public var uses: [SegmentUse] {
         segments.all.sorted { $0.header.useSequence < $1.header.useSequence }.map { handle in
-            let isCurrent = current?.handle === handle
+            let isOpen = isOpen(handle)
             return SegmentUse(
                 id: handle.id, useSequence: handle.header.useSequence,
-                byteCount: isCurrent
+                byteCount: isOpen
                     ? handle.header.segmentBytes : chains[handle.id]?.usedBytes ?? 0,
-                isOpen: isCurrent || handle.hasWriters, isHeld: handle.isHeld)
+                isOpen: isOpen || handle.hasWriters, isHeld: handle.isHeld,
+                writeClass: writeClass(of: handle.header))
         }
     }
 
     /// What payload may still take without cleaning: free segments and room for new ones.
     public var availableBytes: UInt64 {
-        free.reduce(roomBytes) { $1.isHeld ? $0 : $0 + $1.byteCount }
+        free.reduce(roomBytes) {
+            $1.isHeld || writeClass(of: $1) != 0 ? $0 : $0 + $1.byteCount
+        }
     }
 
     /// Whether a segment could be used again but for who reads there.
-    public var hasHeldFreeSegment: Bool { free.contains(where: \.isHeld) }
+    public var hasHeldFreeSegment: Bool { hasHeldFreeSegment(in: 0) }
 
     /// Walks the commits of a closed use. *Complexity:* one read a commit.
     /// *Throws:* `.format` when one does not open: the use cannot be ended without losing the
     /// thread.
     public func contents(of id: SegmentID) async throws(LogError) -> UseContents {
-        guard let handle = segments[id], let chain = chains[id], current?.handle !== handle else {
+        guard let handle = segments[id], let chain = chains[id], !isOpen(handle) else {
             throw .unsupported("the contents of segment \(id), which is open or gone")
         }
         var slots = [handle.header.firstCommitOffset, handle.header.secondCommitOffset]
@@ -171,7 +176,8 @@ extension SegmentLog {
             return LogPut(
                 members, admit: move.isAlive, publish: { move.publish(location) }, withdraw: {})
         case .copy(let records):
-            let places = try await reserve(records.map(\.prefix.recordBytes), for: .cleaning)
+            let places = try await reserve(
+                records.map(\.prefix.recordBytes), for: .cleaning, besides: records[0])
             let mover = RecordMover(disk: disk, reader: reader)
             let members: [CommitMember]
             do throws(LogError) {
@@ -205,7 +211,7 @@ extension SegmentLog {
     func end(_ contents: UseContents) async throws(LogError) {
         var use = contents.freed
         guard let handle = segments[use.segment], !handle.hasWriters,
-            handle.header.useSequence == use.useSequence, current?.handle !== handle,
+            handle.header.useSequence == use.useSequence, !isOpen(handle),
             chains[use.segment]?.nextCommitOffset == contents.nextCommitOffset
         else { return }
         // Numbers that a recovery left out lie below those of the fact, or what they name would
@@ -225,7 +231,8 @@ extension SegmentLog {
         let byteCount = (try? await disk.byteCount(of: handle.file)) ?? used
         free.append(
             FreeSegment(
-                id: use.segment, file: handle.file, byteCount: byteCount, handle: handle))
+                id: use.segment, file: handle.file, byteCount: byteCount,
+                writeClass: handle.header.writeClass, handle: handle))
         counters.freedCount += 1
         await unlinkSmallSegments()
     }
@@ -234,7 +241,7 @@ extension SegmentLog {
     /// file back; the journals know it.
     private func unlinkSmallSegments() async {
         while let place = free.firstIndex(where: {
-            $0.byteCount < superblock.segmentBytes / 4 && !$0.isHeld
+            $0.byteCount < superblock.segmentBytes / 4 && !$0.isHeld && writeClass(of: $0) == 0
         }) {
             await unlink(free.remove(at: place))
         }
@@ -248,6 +255,7 @@ extension SegmentLog {
         defer { segmentLock.release() }
         isPurging = true
         await closeCurrentSegment()
+        open = [:]
     }
 
     public func endPurging() { isPurging = false }

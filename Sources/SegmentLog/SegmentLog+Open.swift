@@ -156,7 +156,8 @@ extension Recovery {
             }
             for (handle, chain) in start.segments {
                 let byteCount = try await disk.byteCount(of: handle.file)
-                guard byteCount > chain.usedBytes else { continue }
+                // What a class covers stays as it is.
+                guard byteCount > chain.usedBytes, handle.header.writeClass == 0 else { continue }
                 try await disk.truncate(handle.file, byteCount: chain.usedBytes)
                 contents.report.returnedBytes += byteCount - chain.usedBytes
                 start.allocatedBytes -= byteCount - chain.usedBytes

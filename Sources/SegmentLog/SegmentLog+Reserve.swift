@@ -27,10 +27,7 @@ extension SegmentLog {
         }
         var reservations: [Reservation] = []
         for recordBytes in recordSizes {
-            try requireWritable()
-            guard recordBytes <= recordBytesMax else {
-                throw .recordTooLarge(recordBytes: recordBytes, maximumBytes: recordBytesMax)
-            }
+            try requireReservable(recordBytes)
             if !(current?.fits(recordBytes) ?? false) {
                 do throws(LogError) {
                     try await openSegment(for: recordBytes, purpose)
@@ -39,19 +36,26 @@ extension SegmentLog {
                     throw error
                 }
             }
-            reservations.append(takePlace(recordBytes))
+            reservations.append(takePlace(recordBytes, in: 0))
         }
         return reservations
+    }
+
+    func requireReservable(_ recordBytes: UInt64) throws(LogError) {
+        try requireWritable()
+        guard recordBytes <= recordBytesMax else {
+            throw .recordTooLarge(recordBytes: recordBytes, maximumBytes: recordBytesMax)
+        }
     }
 
     func lockSegments() async {
         await withCheckedContinuation { segmentLock.acquire($0) }
     }
 
-    /// A place in the current segment, which has room.
-    func takePlace(_ recordBytes: UInt64) -> Reservation {
-        let handle = current!.handle
-        let offset = current!.take(recordBytes)
+    /// A place in the open segment of a class, which has room.
+    func takePlace(_ recordBytes: UInt64, in id: UInt16) -> Reservation {
+        let handle = open[id]!.handle
+        let offset = open[id]!.take(recordBytes)
         defer { nextWriteSequence = nextWriteSequence.next }
         // The current segment's use has not ended.
         return Reservation(
@@ -65,10 +69,11 @@ extension SegmentLog {
     /// way.
     public func giveUp(_ reservations: [Reservation]) {
         for reservation in reservations.reversed() {
-            if current?.handle === reservation.handle,
-                current!.tail == reservation.location.offset + reservation.recordBytes
+            let end = reservation.location.offset + reservation.recordBytes
+            if let id = open.first(where: { $1.handle === reservation.handle })?.key,
+                open[id]!.tail == end
             {
-                current!.tail = reservation.location.offset
+                open[id]!.tail = reservation.location.offset
             } else {
                 counters.abandonedBytes += reservation.recordBytes
             }

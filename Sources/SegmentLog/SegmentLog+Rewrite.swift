@@ -50,7 +50,14 @@ extension SegmentLog {
         var moved: [RecordLocation: RecordLocation] = [:]
         for family in unproven.families {
             let sizes = family.records.map(\.prefix.recordBytes)
-            let places = try await reserve(sizes, for: .metadata)
+            let places: [Reservation]
+            do throws(LogError) {
+                places = try await reserve(sizes, for: .metadata, besides: family.records[0])
+            } catch {
+                // A class that is full is no reason to lose anything.
+                guard case .capacityExceeded = error else { throw error }
+                places = try await reserve(sizes, for: .metadata)
+            }
             members += try await mover.move(family.records, to: places)
             unflushedFiles.formUnion(places.map(\.handle.file))
             moved[family.records[0].prefix.location] = places[0].location

@@ -18,18 +18,18 @@ extension SegmentLog {
         await closeCurrentSegment()
         let (place, size) = try nextSegment(for: recordBytes, purpose, returning: 0)
         if let place {
-            try await beginUse(of: free.remove(at: place), segmentBytes: size, recordBytes)
+            try await beginUse(of: free.remove(at: place), segmentBytes: size, recordBytes, 0)
         } else {
-            try await makeSegment(segmentBytes: size)
+            try await makeSegment(segmentBytes: size, 0)
         }
     }
 
     /// Which free segment to use again, or `nil` for a new one, and how long the use will be.
-    private func nextSegment(
+    func nextSegment(
         for recordBytes: UInt64, _ purpose: ReservationPurpose, returning returned: UInt64
     ) throws(LogError) -> (place: Int?, size: UInt64) {
         let needed = recordBytes + 4 * unit
-        let usable = isPurging ? [] : free.indices.filter { !free[$0].isHeld }
+        let usable = isPurging ? [] : commonFree
         let room = roomBytes + returned
         // Of those that are left one is for cleaning, which makes room for all others.
         let isEnough =
@@ -45,10 +45,16 @@ extension SegmentLog {
         return (place, size)
     }
 
+    /// Free segments that nobody holds and no class keeps.
+    private var commonFree: [Int] {
+        free.indices.filter { !free[$0].isHeld && writeClass(of: free[$0]) == 0 }
+    }
+
     /// Short files, which reopenings leave, are given back until a whole segment fits again.
     private func mergeFreeSegments() async {
         while true {
-            let usable = free.indices.filter { !free[$0].isHeld }
+            let usable =
+                commonFree
                 .sorted { free[$0].byteCount < free[$1].byteCount }
             guard usable.count > 1, let longest = usable.last,
                 free[longest].byteCount + roomBytes < superblock.segmentBytes
@@ -81,12 +87,15 @@ extension SegmentLog {
         return count * superblock.segmentBytes
     }
 
-    private func header(of segment: SegmentID, segmentBytes: UInt64) -> SegmentHeader {
+    private func header(
+        of segment: SegmentID, segmentBytes: UInt64, _ writeClass: UInt16
+    ) -> SegmentHeader {
         SegmentHeader(
             storeID: superblock.storeID, segment: segment, useSequence: nextUse,
             salt: environment.entropy.bytes(32), segmentBytes: segmentBytes,
             alignmentUnit: superblock.alignmentUnit, firstCommitOffset: unit,
-            secondCommitOffset: 2 * unit, createdSeconds: environment.clock.wallSeconds)
+            secondCommitOffset: 2 * unit, createdSeconds: environment.clock.wallSeconds,
+            writeClass: writeClass)
     }
 
     private func beginUse(_ header: SegmentHeader, _ file: FileID) {
@@ -96,12 +105,14 @@ extension SegmentLog {
         chains[handle.id] = CheckpointSegment(
             segment: handle.id, useSequence: header.useSequence, nextCommitOffset: unit,
             laterCommitOffset: 2 * unit, usedBytes: 3 * unit)
-        current = OpenSegment(handle: handle, tail: 3 * unit, slots: [unit, 2 * unit])
+        open[header.writeClass] = OpenSegment(
+            handle: handle, tail: 3 * unit, slots: [unit, 2 * unit])
     }
 
-    private func makeSegment(segmentBytes: UInt64) async throws(LogError) {
+    func makeSegment(segmentBytes: UInt64, _ writeClass: UInt16) async throws(LogError) {
         guard nextSegment < .max else { throw .unsupported("more than 2^32 - 1 segments") }
-        let header = header(of: SegmentID(nextSegment), segmentBytes: segmentBytes)
+        let header = header(
+            of: SegmentID(nextSegment), segmentBytes: segmentBytes, writeClass)
         nextSegment += 1
         nextUse += 1
         allocatedBytes += segmentBytes
@@ -120,8 +131,8 @@ extension SegmentLog {
 
     /// Writes the header of the next use over that of the last. A crash may leave neither: the
     /// journals say that nothing of the last use is needed (JRN-10).
-    private func beginUse(
-        of segment: FreeSegment, segmentBytes: UInt64, _ recordBytes: UInt64
+    func beginUse(
+        of segment: FreeSegment, segmentBytes: UInt64, _ recordBytes: UInt64, _ writeClass: UInt16
     ) async throws(LogError) {
         var size = segmentBytes
         if size > segment.byteCount {
@@ -141,7 +152,7 @@ extension SegmentLog {
                 }
             }
         }
-        let header = header(of: segment.id, segmentBytes: size)
+        let header = header(of: segment.id, segmentBytes: size, writeClass)
         nextUse += 1
         do throws(DiskError) {
             try await disk.writeBytes(

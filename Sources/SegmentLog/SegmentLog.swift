@@ -38,7 +38,9 @@ public actor SegmentLog {
     var journals: [JournalWriter]
     /// Blocks that their facts would take, when that was last looked at.
     var condensedBlockCount: UInt64 = 0
-    var current: OpenSegment?
+    /// By write class; 0 is the common one, which has the commit records.
+    var open: [UInt16: OpenSegment] = [:]
+    var classCounters: [UInt16: WriteClassCounters] = [:]
     /// Files whose last use has ended.
     var free: [FreeSegment] = []
     /// No file is used again while a namespace is purged.
@@ -107,6 +109,16 @@ public actor SegmentLog {
         }
     }
 
+    var current: OpenSegment? {
+        get { open[0] }
+        set { open[0] = newValue }
+    }
+
+    /// Whether new records go there.
+    func isOpen(_ handle: SegmentHandle) -> Bool {
+        open.values.contains { $0.handle === handle }
+    }
+
     nonisolated var unit: UInt64 { UInt64(superblock.alignmentUnit) }
 
     /// The largest record a segment of this store can hold.
@@ -121,6 +133,7 @@ public actor SegmentLog {
         result.segmentCount = segments.all.count
         result.freeSegmentCount = free.count
         result.freeBytes = free.reduce(0) { $0 + $1.byteCount }
+        result.writeClasses = countersOfClasses
         return result
     }
 

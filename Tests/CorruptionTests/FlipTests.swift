@@ -1,7 +1,7 @@
 // FLIP: one bit of the medium is not what was written (CONTRACT F-D).
 //
 // CHUNKDB_FLIPS=n draws n flips. =all takes every bit of a store with its checkpoint: all that an
-// opening may read by an opening each, planes beneath an open store; and of the other shapes a part.
+// opening may read by an opening each, planes beneath an open store; a part of the other shapes.
 // CHUNKDB_FLIP=file:byte:bit:shape plays one again, as a failure prints it.
 
 import ChunkDB

@@ -108,7 +108,14 @@ public final class Life: Sendable {
     /// Segments that were freed, and bytes that were copied for it.
     public var freedCount: UInt64 { cleaned.withLock { $0.freed } }
     public var movedBytes: UInt64 { cleaned.withLock { $0.moved } }
-    private let cleaned = Mutex<(freed: UInt64, moved: UInt64)>((0, 0))
+    /// Segments that a write class had at most, and those of it that were begun again.
+    public var segmentsOfClass: Int { cleaned.withLock { $0.segmentsOfClass } }
+    public var begunInPlaceCount: UInt64 { cleaned.withLock { $0.begunInPlace } }
+    private struct Cleaned {
+        var (freed, moved, begunInPlace) = (UInt64(0), UInt64(0), UInt64(0))
+        var segmentsOfClass = 0
+    }
+    private let cleaned = Mutex(Cleaned())
     /// Bytes on the medium beyond the capacity, at the worst moment looked at (CONTRACT B-1).
     public var bytesOverCapacity: Int { overCapacity.withLock { $0 } }
     private let overCapacity = Mutex(0)
@@ -139,6 +146,10 @@ public final class Life: Sendable {
         cleaned.withLock {
             $0.freed += counters.freedCount
             $0.moved += counters.movedBytes
+            for writeClass in counters.writeClasses.values {
+                $0.segmentsOfClass = max($0.segmentsOfClass, writeClass.segmentCount)
+                $0.begunInPlace += writeClass.begunInPlaceCount
+            }
         }
     }
 

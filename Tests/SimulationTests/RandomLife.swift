@@ -39,6 +39,12 @@ struct RandomLife {
             machine.options.namespaces["beta"]?.guaranteedShare = .kibibytes(64)
             machine.options.namespaces["beta"]?.retentionPolicy = "lfu"
         }
+        // Some have one whose chunks stay in two segments.
+        if seed % 5 == 3, capacity > 632, seed % 4 != 1 {
+            let bytes = 2 * machine.options.segmentSize!.bytes
+            machine.options.writeClasses = [WriteClass(id: 7, capacity: ByteCount(bytes))]
+            machine.options.namespaces["acme", default: .init()].writeClass = 7
+        }
         machine.options.digestBlockShift = [12, 13, 16].randomElement(using: &generator)!
         machine.options.headerCacheSize = .kibibytes([0, 64].randomElement(using: &generator)!)
         var options = SimulatedDiskOptions(seed: seed)
@@ -74,6 +80,9 @@ struct RandomLife {
         let bound = Int(machine.options.segmentSize!.bytes) + Self.metadataSlack
         if life.bytesOverCapacity > bound {
             wrong.append("B-1: \(life.bytesOverCapacity) bytes over the capacity; \(bound) allowed")
+        }
+        if life.segmentsOfClass > 2 {
+            wrong.append("a write class of two segments has \(life.segmentsOfClass)")
         }
         if !isHit {
             wrong += life.refusals.filter { !Self.isCapacity($0) }.map { "refused: \($0)" }
@@ -155,6 +164,7 @@ struct RandomLife {
         marks.hit("fault hit", if: isHit)
         marks.hit("freed segment", if: life.freedCount > 0)
         marks.hit("moved record", if: life.movedBytes > 0)
+        marks.hit("segment of a class begun again", if: life.begunInPlaceCount > 0)
         marks.hit("BOUND: over capacity", if: life.bytesOverCapacity > 0)
         marks.hit(
             "BOUND: over by more than 64 KiB", if: life.bytesOverCapacity > Self.metadataSlack / 2)

@@ -78,6 +78,8 @@ extension SimulatedDisk {
         }
     }
 
+    /// There is no drive to tell.
+    public func setLifetime(_ file: FileID, _ lifetime: WriteLifetime) async -> Bool { false }
     public func truncate(_ file: FileID, byteCount: UInt64) async throws(DiskError) {
         try await control(.truncate, on: file) { state, handle throws(Refusal) in
             state.files[handle.file]!.truncate(Int(byteCount))

@@ -80,6 +80,13 @@ extension PosixDisk {
         }
     }
 
+    func setLifetime(_ file: FileID, _ lifetime: WriteLifetime) async -> Bool {
+        let isTaken = try? await blocking(on: file) { [files] file throws(DiskError) in
+            files.setLifetime(file, lifetime)
+        }
+        return isTaken ?? false
+    }
+
     func lock(_ file: FileID) async throws(DiskError) {
         try await blocking(on: file) { [files] file throws(DiskError) in try files.lock(file) }
     }

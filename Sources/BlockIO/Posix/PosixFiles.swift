@@ -116,6 +116,12 @@ final class PosixFiles: Sendable {
         }
     }
 
+    func setLifetime(_ file: OpenFile, _ lifetime: WriteLifetime) -> Bool {
+        let result = chunkdb_set_lifetime(file.descriptor, lifetime.rawValue)
+        if result != 0 { note("the kernel takes no write lifetimes here: error \(-result)") }
+        return result == 0
+    }
+
     /// Tries for a quarter of a second, and for ten if the holder is dead: the ring of a process
     /// that was killed holds its files until its last request has ended.
     func lock(_ file: OpenFile) throws(DiskError) {

@@ -34,15 +34,7 @@ final class Cleaner: Sendable {
     /// *Returns:* whether there is more room, for who comes first.
     /// - Parameter isAhead: nobody waits for it yet.
     func makeRoom(for byteCount: UInt64, in core: StoreCore, isAhead: Bool = false) async -> Bool {
-        if !begin() {
-            return await withCheckedContinuation { continuation in
-                let isOver = state.withLock { state in
-                    if state.isRunning { state.waiters.append(continuation) }
-                    return !state.isRunning
-                }
-                if isOver { continuation.resume(returning: true) }
-            }
-        }
+        if !begin() { return await whenOver() }
         var hasGained = false
         do throws(LogError) {
             try await run(core, byteCount, isAhead: isAhead) { hasGained = true }
@@ -51,6 +43,17 @@ final class Cleaner: Sendable {
         }
         end(hasGained: hasGained)
         return hasGained
+    }
+
+    /// Waits for who cleans. *Returns:* whether there is more room, for who comes first.
+    func whenOver() async -> Bool {
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                if state.isRunning { state.waiters.append(continuation) }
+                return !state.isRunning
+            }
+            if isOver { continuation.resume(returning: true) }
+        }
     }
 
     /// Whether nobody else cleans until `end`.
@@ -112,7 +115,7 @@ final class Cleaner: Sendable {
         core.leases.endOver(at: core.now)
         let avoided = state.withLock { $0.avoided }
         let closed = await core.log.uses.filter {
-            !$0.isOpen && !avoided.contains($0.useSequence)
+            !$0.isOpen && $0.writeClass == 0 && !avoided.contains($0.useSequence)
         }
         let free = closed.filter { !$0.isHeld }
         return free.isEmpty ? closed : free
@@ -125,10 +128,12 @@ final class Cleaner: Sendable {
         let keptRank: Double
         /// Everything is, whatever it takes.
         var isWhole = false
+        /// Its turn has come, whatever is in it: that says nothing of what space is worth.
+        var isOldest = false
 
         /// The worth below which this round forgets.
         func line(in namespace: Namespace) -> Double {
-            ranks.worth(atRank: keptRank, in: namespace)
+            isOldest ? -.infinity : ranks.worth(atRank: keptRank, in: namespace)
         }
     }
 
@@ -235,11 +240,11 @@ extension StoreCore {
     }
 
     /// Puts that others overtake again and again are told so.
-    private static var attemptCountMax: Int { 16 }
+    static var attemptCountMax: Int { 16 }
     /// A put waits a fifth of a second for readers, in steps.
-    private static var pauseCountMax: Int { 100 }
+    static var pauseCountMax: Int { 100 }
     private static var pausesPerSurvey: Int { 25 }
-    private static var pauseNanoseconds: UInt64 { 2_000_000 }
+    static var pauseNanoseconds: UInt64 { 2_000_000 }
 
     /// Cleans behind the callers' backs, before somebody has to wait for it.
     func cleanIfLow() async {

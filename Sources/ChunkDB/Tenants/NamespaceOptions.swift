@@ -26,6 +26,10 @@ public struct NamespaceOptions: Sendable, Equatable {
     public var inFlightMax: ByteCount?
     /// Stored forms of one chunk; the least worthy makes room for a newer one.
     public var variantsPerChunk: Int?
+    /// Where its chunks are written: one of `StoreOptions.writeClasses`, by its id. The class's
+    /// oldest chunks make room for its newest, whatever they are worth, and nothing there can be
+    /// pinned or guaranteed. 0: with everybody else's.
+    public var writeClass: UInt16 = 0
 
     public init() {}
 }

@@ -41,7 +41,7 @@ extension Namespace {
     /// Counts bytes that are to be pinned, until the index names them.
     func takePinned(_ byteCount: UInt64) throws(StoreError) -> PutTicket {
         let stored = core.allNamespaces.reduce(UInt64(0)) { $0 &+ $1.statistics.pinnedBytes }
-        let bound = core.pinnedBytesMax
+        let bound = options.writeClass == 0 ? core.pinnedBytesMax : 0
         if let needed = core.pins.take(byteCount, stored: stored, bound: bound) {
             throw .quotaExceeded(
                 QuotaFacts(namespace: name, quota: .pinned, allowed: bound, needed: needed))
@@ -85,14 +85,19 @@ extension StoreCore {
         options.namespaces.values.reduce(0) { $0 &+ $1.guaranteedShare.bytes }
     }
 
+    private var confinedBytes: UInt64 {
+        options.writeClasses.reduce(0) { $0.saturatingAdd($1.capacity.bytes) }
+    }
+
     /// What may be pinned.
     var pinnedBytesMax: UInt64 {
-        let rest = keptBytesMax.saturatingSubtract(guaranteedBytes)
+        let rest = keptBytesMax.saturatingSubtract(guaranteedBytes.saturatingAdd(confinedBytes))
         return min(options.pinnedCapacity?.bytes ?? rest, rest)
     }
 
     /// *Throws:* `.shape` for quotas that contradict each other or the capacity.
     func requireSoundQuotas() throws(StoreError) {
+        let classIDs = try soundClassIDs()
         var sum: UInt64 = 0
         for (name, options) in options.namespaces.sorted(by: { $0.key < $1.key }) {
             let share = options.guaranteedShare.bytes
@@ -114,13 +119,36 @@ extension StoreCore {
                     found: "\(timeToLive)")
             }
             sum = sum.saturatingAdd(share)
+            guard options.writeClass != 0 else { continue }
+            guard classIDs.contains(options.writeClass), share == 0 else {
+                throw .shape(
+                    what: "write class of namespace \(name)",
+                    expected: "one of \(classIDs), and no guaranteed share",
+                    found: "\(options.writeClass), and a share of \(share)")
+            }
         }
         let kept = sum.saturatingAdd(options.pinnedCapacity?.bytes ?? 0)
+            .saturatingAdd(confinedBytes)
         guard kept <= keptBytesMax else {
             throw .shape(
-                what: "guaranteed shares and pinned capacity together",
+                what: "guaranteed shares, pinned capacity and write classes together",
                 expected: "at most \(keptBytesMax) bytes, which leaves room to clean",
                 found: "\(kept)")
         }
+    }
+
+    private func soundClassIDs() throws(StoreError) -> [UInt16] {
+        let (classes, segment) = (options.writeClasses, log.superblock.segmentBytes)
+        let ids = classes.map(\.id).sorted()
+        guard !ids.contains(0), Set(ids).count == ids.count else {
+            throw .shape(what: "write classes", expected: "ids above 0, each once", found: "\(ids)")
+        }
+        for writeClass in classes where writeClass.capacity.bytes < 2 * segment {
+            throw .shape(
+                what: "capacity of write class \(writeClass.id)",
+                expected: "at least two segments of \(segment) bytes",
+                found: "\(writeClass.capacity.bytes)")
+        }
+        return ids
     }
 }
