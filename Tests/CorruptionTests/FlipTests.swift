@@ -2,6 +2,7 @@
 //
 // CHUNKDB_FLIPS=n draws n flips. =all takes every bit of a store with its checkpoint: all that an
 // opening may read by an opening each, planes beneath an open store; a part of the other shapes.
+// =all:3/8 takes the third of eight parts of these openings.
 // CHUNKDB_FLIP=file:byte:bit:shape plays one again, as a failure prints it.
 
 import ChunkDB
@@ -35,6 +36,13 @@ struct Flip: Sendable, CustomStringConvertible {
 struct FlipTests {
     static let environment = ProcessInfo.processInfo.environment
     static let partCount = 4
+    static let isAll = environment["CHUNKDB_FLIPS"]?.hasPrefix("all") == true
+    /// Which of how many parts of all openings.
+    static let share: (place: Int, count: Int) = {
+        let numbers = (environment["CHUNKDB_FLIPS"] ?? "").dropFirst(4).split(separator: "/")
+            .compactMap { Int($0) }
+        return numbers.count == 2 ? (numbers[0] - 1, numbers[1]) : (0, 1)
+    }()
     /// Shape 0 has its checkpoint, shape 1 must be walked, shape 2 has an end that nothing proves.
     static let victims: [Victim] = [
         try! Victim(keepsCheckpoint: true), try! Victim(keepsCheckpoint: false),
@@ -46,7 +54,7 @@ struct FlipTests {
         if let one = environment["CHUNKDB_FLIP"] {
             return part == 0 ? [Flip(one)].compactMap { $0 } : []
         }
-        if environment["CHUNKDB_FLIPS"] == "all" { return everyBit(part) }
+        if isAll { return everyBit(part) }
         let count = (Int(environment["CHUNKDB_FLIPS"] ?? "") ?? 100_000) / partCount
         var generator = SeededGenerator(seed: UInt64(part) + 1)
         return (0..<count).map { index in draw(index, &generator) }
@@ -82,7 +90,7 @@ struct FlipTests {
                 }
             }
         }
-        return flips
+        return flips.enumerated().filter { $0.offset % share.count == share.place }.map(\.element)
     }
 
     @Test(
@@ -90,7 +98,7 @@ struct FlipTests {
         arguments: 0..<FlipTests.partCount)
     func oneBit(part: Int) throws {
         let flips = Self.flips(part: part)
-        if Self.environment["CHUNKDB_FLIPS"] == "all" { print("FLIP: \(flips.count) openings") }
+        if Self.isAll { print("FLIP: \(flips.count) openings") }
         var seen: Set<Sight> = []
         for (index, flip) in flips.enumerated() {
             let victim = Self.victims[flip.shape]
@@ -126,7 +134,7 @@ struct FlipTests {
     func planes() throws {
         let victim = Self.victims[0]
         let machine = victim.image()
-        let step = Self.environment["CHUNKDB_FLIPS"] == "all" ? 1 : 61
+        let step = Self.isAll ? 1 : 61
         let db = try machine.open()
         let outcome = machine.run { () async -> (wrong: [String], flips: Int) in
             var (wrong, flips) = ([String](), 0)

@@ -26,6 +26,7 @@ struct CrashTests {
         "torn commit record", "torn payload header", "dropped record", "dropped commit",
         "written operation lost", "journal copy mended", "kept promise", "second opening",
         "second life", "process death", "checkpoint used", "freed segment", "moved record",
+        "segment of a class begun again",
     ]
 
     private static let met = Marks()
@@ -49,6 +50,7 @@ struct CrashTests {
             try #require(trace.life.refusals.filter { !Self.isFull($0) } == [], "seed \(seed)")
             marks.hit("freed segment", if: trace.life.freedCount > 0)
             marks.hit("moved record", if: trace.life.movedBytes > 0)
+            marks.hit("segment of a class begun again", if: trace.life.begunInPlaceCount > 0)
             for count in trace.firstCrash...trace.effects.count {
                 for image in trace.images(afterEffects: count) {
                     guard judge(image, of: trace, marks) else { return }

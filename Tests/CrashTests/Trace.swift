@@ -46,11 +46,17 @@ struct Trace {
         return shape
     }
 
-    /// Four segments and what is not payload, or more than a life fills.
+    /// Four segments and what is not payload, or more than a life fills. In every other full store
+    /// one namespace has two segments for its own.
     static func machine(_ seed: UInt64, isFull: Bool = false) -> SimulatedMachine {
-        SimulatedMachine(
+        var machine = SimulatedMachine(
             seed: seed, capacity: isFull ? .kibibytes(632) : .mebibytes(16),
             segmentSize: .kibibytes(64))
+        if isFull, seed % 4 == 2 {
+            machine.options.writeClasses = [WriteClass(id: 7, capacity: .kibibytes(128))]
+            machine.options.namespaces["acme", default: .init()].writeClass = 7
+        }
+        return machine
     }
 
     /// A machine of its own for an image: nothing of it depends on what was run before.

@@ -118,6 +118,25 @@ struct FileTests {
         let swapCount = Atomic(0)
     }
 
+    @Test("S-4 who writes ends what a copy let others read; who inspects changes nothing")
+    func tightened() async throws {
+        let place = TemporaryDirectory()
+        try FileTests.makeStore(place.path)
+        let files = ["superblock", "journal-0", "segments/00000000"]
+        for file in files { try #require(chmod("\(place.path)/\(file)", 0o644) == 0) }
+        func mode(_ file: String) -> mode_t {
+            var facts = stat()
+            return unsafe lstat("\(place.path)/\(file)", &facts) == 0 ? facts.st_mode & 0o777 : 0
+        }
+        let reader = try openDisk(directory: place.path, create: false, readOnly: true)
+        _ = try await reader.open("superblock", .read)
+        await reader.shutdown()
+        #expect(mode("superblock") == 0o644)
+        let db = try await ChunkDB.open(at: place.path, options: realOptions)
+        for file in files { #expect(mode(file) == 0o600, "\(file)") }
+        await db.close()
+    }
+
     @Test("S-4 with an umask of 0 nobody else may read or write anything of a store")
     func modes() async {
         await #expect(processExitsWith: .success) {

@@ -74,7 +74,7 @@ final class StoreDirectory: Sendable {
     }
 
     /// A regular file, with one name, of this user and writable by no other; a reader may also read
-    /// what others wrote.
+    /// what others wrote. Who may write takes from others what a copy left them: to read it (S-4).
     private func verify(_ descriptor: Int32, _ name: String) throws(DiskError) {
         let facts = try perform("open", name) { () throws(SystemError) in
             try SystemCalls.clearNonBlocking(descriptor)
@@ -84,6 +84,10 @@ final class StoreDirectory: Sendable {
         let isOurs = facts.owner == geteuid() && facts.mode & 0o022 == 0 || isReadOnly
         guard isRegular, facts.link_count == 1, isOurs else {
             throw DiskError(code: .notARegularFile, operation: "open", file: name)
+        }
+        guard !isReadOnly, facts.mode & 0o077 != 0 else { return }
+        try perform("restrict", name) { () throws(SystemError) in
+            _ = try SystemCalls.check { fchmod(descriptor, 0o600) }
         }
     }
 
