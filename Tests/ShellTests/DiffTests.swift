@@ -109,6 +109,13 @@ struct DiffTests {
         return try DiffBase("busy", directory: path)
     }
 
+    /// What a base that turned over looks like differs from run to run.
+    private static func keep(_ image: DiffImage, _ seed: UInt64) throws {
+        let path = FileManager.default.temporaryDirectory.path + "/chunkdb-diff-\(seed)"
+        try image.write(to: path)
+        print("kept: \(path)")
+    }
+
     @Test(
         "FMT-10 RCV-13 CKP-10 CKP-11 NSP-10 NSP-11 two readers agree on what is left of a store"
     )
@@ -138,12 +145,14 @@ struct DiffTests {
                 let theirs = try readers.theirs()
                 if let difference = ours.difference(from: theirs) {
                     failures += 1
+                    try Self.keep(mutation.image, seed)
                     Issue.record(
                         "CHUNKDB_DIFF_IMAGE=\(seed) \(base.name) \(mutation.story): \(difference)")
                 }
                 // The engine changes what it opens, so it comes last.
                 if seed % 4 == 0, let engine = try engineDifference(readers, path, ours) {
                     failures += 1
+                    try Self.keep(mutation.image, seed)
                     Issue.record(
                         "CHUNKDB_DIFF_IMAGE=\(seed) \(base.name) \(mutation.story): \(engine)")
                 }

@@ -39,12 +39,19 @@ struct SmokeTests {
                 TracesWorkload.boundName,
             ]
         ),
+        "churn": (
+            ["savedTokenShare", "writeAmplification", "livingShare", "p99Nanoseconds", "p99Ratio"],
+            [
+                "chunkdb", "chunkdb, recall", "chunkdb, lru", "whole objects, recall",
+                "whole objects, lru", "chunkdb, full", "chunkdb, roomy",
+            ]
+        ),
     ]
     /// Metrics that may be nothing: what others used, what the page cache holds, what a thousand
     /// entries make the process grow by.
     static let mayBeZero: Set<String> = [
         "otherCPUSecondsPerSecond", "pageCacheBytes", "cpuSecondsPerSecond", "cpuSecondsPerGiB",
-        "restartCount", "bytesPerEntry",
+        "restartCount", "bytesPerEntry", "movedShare", "deadShare", "waitedPutShare", "freedCount",
     ]
 
     /// Direct where the file system allows it, as containers often do not.

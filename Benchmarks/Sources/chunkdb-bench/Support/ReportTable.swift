@@ -36,6 +36,14 @@ struct ReportTable {
         Column(title: "stored ÷ asked", keys: ["storedBytesPerRequestedByte"]) {
             fixed($0[0], 2)
         },
+        Column(title: "written ÷ put", keys: ["writeAmplification"]) { fixed($0[0], 3) },
+        Column(title: "living", keys: ["livingShare"]) { percent($0[0]) },
+        Column(title: "dead", keys: ["deadShare"]) { percent($0[0]) },
+        Column(title: "puts waited", keys: ["waitedPutShare"]) { percent($0[0]) },
+        Column(title: "p99 ratio", keys: ["p99Ratio"]) { fixed($0[0], 2) },
+        Column(title: "(low–high)", keys: ["p99RatioLow", "p99RatioHigh"]) {
+            "\(fixed($0[0], 2))–\(fixed($0[1], 2))"
+        },
         Column(title: "last ÷ 2nd tenth", keys: ["lastTenthToSecond"]) { fixed($0[0], 3) },
         Column(title: "cached B", keys: ["pageCacheBytes"]) { count($0[0]) },
         Column(title: "others' CPUs", keys: ["otherCPUSecondsPerSecond"]) { fixed($0[0], 2) },
