@@ -75,6 +75,8 @@ final class StoreCore: Sendable {
     let staging: StagingPool
     let reader: RecordReader
     let gate = CallGate()
+    /// Whoever closes second waits for the first.
+    private let closing = OneEnd()
     let creations = NameGate()
     /// One eviction inside a namespace at a time.
     let evictions = NameGate()
@@ -145,7 +147,8 @@ final class StoreCore: Sendable {
     /// See `ChunkDB.close`. The namespaces are forgotten last: to whoever still cleans, or writes a
     /// checkpoint, what no namespace names would be dead.
     func close() async {
-        if isClosed.exchange(true, ordering: .relaxed) { return }
+        if isClosed.exchange(true, ordering: .relaxed) { return await closing.whenOver() }
+        defer { closing.end() }
         await gate.close()
         leases.endAll()
         if isDamaged.load(ordering: .relaxed) {
