@@ -262,6 +262,46 @@ struct TraceTests {
         }
     }
 
+    @Test func recordedTracesMayBeginWithAStore() throws {
+        func line(_ key: String) -> String {
+            "{\"event\":\"use\",\"namespace\":\"61\",\"key\":\"\(key)\",\"variant\":\"00\","
+                + "\"tokens\":10,\"bytes\":1000,\"seconds\":9}"
+        }
+        func variant(_ key: String, _ namespace: String) -> String {
+            "{\"key\":\"\(key)\",\"variant\":\"00\",\"namespace\":\"\(namespace)\","
+                + "\"tokenCount\":10,\"diskBytes\":1000}"
+        }
+        let text = [line("aa"), line("bb"), line("aa")].joined(separator: "\n")
+        // One of them, another namespace's of the same name, and one that nobody asks for.
+        let stored =
+            "{\"verb\":\"ls\",\"variants\":["
+            + [variant("bb", "a"), variant("bb", "b"), variant("cc", "a")].joined(separator: ",")
+            + "]}"
+        let trace = try RecordedTrace.parse(
+            Data(text.utf8), path: "t", contents: (Data(stored.utf8), "s"))
+        #expect(trace.storedCount == 3 && trace.objects.count == 4)
+        #expect(trace.requests.map(\.object) == [1, 2, 3, 0, 1, 0])
+        #expect(trace.tenthEnds.last == 6)
+        // By hand: with room for all, bb at once and aa the second time; 20 of 30 tokens. With room
+        // for one, nothing stays until it is asked for again: the last stored, then each newest.
+        let lru = try RetentionPolicies.named("lru")
+        let all = CacheSimulator.run(trace, capacityBytes: 4_000, policy: lru)
+        #expect(all.savedTokens == 20 && all.requestCount == 3 && all.hitCount == 2)
+        #expect(all.storedBytes == 1_000 && all.requestedBytes == 3_000)
+        #expect(trace.requestedTokens == 30)
+        let one = CacheSimulator.run(trace, capacityBytes: 1_000, policy: lru)
+        #expect(one.savedTokens == 0)
+        // What was stored before is there although admission would want to see it twice.
+        let twice = CacheSimulator.run(
+            trace, capacityBytes: 4_000, policy: lru,
+            admission: try AdmissionPolicies.named("seen-twice"))
+        #expect(twice.savedTokens == 10)
+        #expect(OfflineBound(trace).savedTokens(capacityBytes: 4_000) == 20)
+        #expect(throws: TraceFileError.self) {
+            try RecordedTrace.parse(Data(text.utf8), path: "t", contents: (Data("[]".utf8), "s"))
+        }
+    }
+
     @Test func readsMooncake() throws {
         let trace = try mooncake(
             """

@@ -42,8 +42,11 @@ enum CacheSimulator {
             let index = Int(request.object)
             let object = trace.objects[index]
             let facts = object.facts
-            result.requestedBytes += Double(object.diskBytes)
-            tenth.possible += object.savedTokens
+            let isStored = place < trace.storedCount
+            if !isStored {
+                result.requestedBytes += Double(object.diskBytes)
+                tenth.possible += object.savedTokens
+            }
             if heap.contains(index) {
                 policy.use(
                     &rows[index], facts: facts, fixCost: object.fixCost, at: request.seconds)
@@ -53,7 +56,8 @@ enum CacheSimulator {
                 result.savedTokens += object.savedTokens
                 tenth.saved += object.savedTokens
             } else if object.diskBytes <= capacityBytes,
-                admission.admits(keyHash: hash(index), facts: facts, at: request.seconds)
+                isStored
+                    || admission.admits(keyHash: hash(index), facts: facts, at: request.seconds)
             {
                 rows[index] = policy.row(ofNew: hash(index), facts: facts, at: request.seconds)
                 heap.set(index, worth: policy.worth(of: rows[index], facts: facts))
@@ -64,7 +68,9 @@ enum CacheSimulator {
                         rows[victim], keyHash: hash(victim), facts: trace.objects[victim].facts,
                         because: .evicted)
                 }
-                if heap.contains(index) { result.storedBytes += Double(object.diskBytes) }
+                if !isStored, heap.contains(index) {
+                    result.storedBytes += Double(object.diskBytes)
+                }
             }
             result.peakBytes = max(result.peakBytes, usedBytes)
             if tenth.index < trace.tenthEnds.count, place + 1 == trace.tenthEnds[tenth.index] {
@@ -73,7 +79,7 @@ enum CacheSimulator {
                 tenth = (tenth.index + 1, 0, 0)
             }
         }
-        result.requestCount = trace.requests.count
+        result.requestCount = trace.requests.count - trace.storedCount
         return result
     }
 

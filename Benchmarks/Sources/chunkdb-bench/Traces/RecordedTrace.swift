@@ -20,11 +20,30 @@ enum RecordedTrace {
         let variant: String
     }
 
-    static func read(path: String) throws(TraceFileError) -> Trace {
-        try parse(TraceLines.data(path: path), path: path)
+    /// Of `chunkdb PATH ls --json`, what is used here.
+    private struct Contents: Decodable {
+        struct Variant: Decodable {
+            let key: String
+            let variant: String
+            let namespace: String
+            let tokenCount: Int
+            let diskBytes: Int
+        }
+        let variants: [Variant]
     }
 
-    static func parse(_ data: Data, path: String) throws(TraceFileError) -> Trace {
+    /// - Parameter contents: a file with what was stored when the recording began, as
+    ///   `chunkdb PATH ls --json` prints it.
+    static func read(path: String, contents: String?) throws(TraceFileError) -> Trace {
+        let stored = try contents.map { path throws(TraceFileError) in
+            (try TraceLines.data(path: path), path)
+        }
+        return try parse(TraceLines.data(path: path), path: path, contents: stored)
+    }
+
+    static func parse(
+        _ data: Data, path: String, contents: (data: Data, path: String)? = nil
+    ) throws(TraceFileError) -> Trace {
         let decoder = JSONDecoder()
         var trace = Trace(name: "recorded")
         var objects: [Name: UInt32] = [:]
@@ -53,6 +72,38 @@ enum RecordedTrace {
         }
         guard !trace.requests.isEmpty else { throw .empty(path: path) }
         trace.setTenths(promptEnds: ends)
+        if let contents { try begin(&trace, &objects, with: contents) }
         return trace
+    }
+
+    private static func begin(
+        _ trace: inout Trace, _ objects: inout [Name: UInt32], with file: (data: Data, path: String)
+    ) throws(TraceFileError) {
+        let contents: Contents
+        do {
+            contents = try JSONDecoder().decode(Contents.self, from: file.data)
+        } catch {
+            throw .badLine(path: file.path, line: 1, what: "not what `ls --json` prints")
+        }
+        var stored: [UInt32] = []
+        for variant in contents.variants {
+            guard variant.tokenCount > 0, variant.diskBytes > 0 else {
+                throw .badLine(path: file.path, line: 1, what: "tokens or bytes out of range")
+            }
+            // Requests have names of namespaces in hexadecimal.
+            let name = Name(
+                namespace: variant.namespace.utf8
+                    .map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(),
+                key: variant.key, variant: variant.variant)
+            let object = objects[name] ?? UInt32(trace.objects.count)
+            if objects[name] == nil {
+                objects[name] = object
+                var new = TraceObject(tokenCount: variant.tokenCount)
+                new.diskBytes = variant.diskBytes
+                trace.objects.append(new)
+            }
+            stored.append(object)
+        }
+        trace.begin(with: stored)
     }
 }

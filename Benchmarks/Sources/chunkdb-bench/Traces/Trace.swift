@@ -43,6 +43,9 @@ struct Trace: Sendable {
     let name: String
     var objects: [TraceObject] = []
     var requests: [TraceRequest] = []
+    /// So many requests at the begin only say what is stored already: each misses, is stored
+    /// whatever admission says, and counts for nothing.
+    private(set) var storedCount = 0
     /// Where each tenth of the prompts ends, in requests.
     var tenthEnds: [Int] = []
     /// What cache sizes are shares of: the bytes of the objects that traffic returns to, one-time
@@ -56,7 +59,15 @@ struct Trace: Sendable {
     }
     /// What a cache of everything, full from the start, would save.
     var requestedTokens: Double {
-        requests.reduce(0) { $0 + objects[Int($1.object)].savedTokens }
+        requests.dropFirst(storedCount).reduce(0) { $0 + objects[Int($1.object)].savedTokens }
+    }
+
+    /// Begins with what a store has, the oldest first, each once.
+    mutating func begin(with stored: [UInt32]) {
+        let seconds = requests.first?.seconds ?? 0
+        requests = stored.map { TraceRequest(object: $0, seconds: seconds) } + requests
+        tenthEnds = tenthEnds.map { $0 + stored.count }
+        storedCount = stored.count
     }
 
     /// Marks tenths, given where each prompt ended.

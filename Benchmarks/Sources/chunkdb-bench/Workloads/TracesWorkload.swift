@@ -27,6 +27,9 @@ struct TracesWorkload: Workload {
         help: "What a store was asked for (StoreRequest.jsonLine); without --traces, it alone.")
     var recorded: String?
 
+    @Option(help: "What was stored when that began, as `chunkdb PATH ls --json` prints it.")
+    var contents: String?
+
     @Option(parsing: .upToNextOption, help: "Policies; LRU always runs, for comparison.")
     var policies = RetentionPolicies.names
 
@@ -60,6 +63,9 @@ struct TracesWorkload: Workload {
         else {
             throw ValidationError(
                 "chunks from 100, prompts from 10, sizes above 0 to 100, half-lives from 1")
+        }
+        guard contents == nil || recorded != nil else {
+            throw ValidationError("--contents says what was stored when --recorded began")
         }
         do {
             for name in policies { _ = try RetentionPolicies.named(name) }
@@ -101,7 +107,7 @@ struct TracesWorkload: Workload {
             try measure(trace, &report, &points, progress)
         }
         if let recorded {
-            let trace = try RecordedTrace.read(path: recorded)
+            let trace = try RecordedTrace.read(path: recorded, contents: contents)
             try measure(trace, &report, &points, progress)
         }
         for kind in kinds { try measure(kind.generate(scale), &report, &points, progress) }
