@@ -13,9 +13,9 @@ public struct AttentionCapture: Sendable, Hashable {
     public private(set) var masses: [[[Double]]] = []
     /// `[layer][key segment]`: the same of the rows that are in no segment.
     public private(set) var outsideMasses: [[Double]] = []
-    /// Whether every row was computed in every layer so far. Sums of a blend are of its computed
+    /// Whether each row was computed in every layer so far. Sums of a blend are of its computed
     /// rows only and say nothing of a chunk as a whole.
-    public private(set) var isComplete = true
+    public private(set) var isComputed: [Bool]
     private let segmentOfRow: [Int?]
     private var earlier: [Double]
 
@@ -27,6 +27,14 @@ public struct AttentionCapture: Sendable, Hashable {
         }
         self.segmentOfRow = segmentOfRow
         earlier = [Double](repeating: 0, count: rowCount)
+        isComputed = [Bool](repeating: true, count: rowCount)
+    }
+
+    public var isComplete: Bool { isComputed.allSatisfy { $0 } }
+
+    /// Whether the sums of this segment are those of all its rows.
+    public func isComplete(_ segment: Int) -> Bool {
+        isComputed[segments[segment]].allSatisfy { $0 }
     }
 
     /// s(t): the mean over layers of the weight that each row of the prompt gave to segments before
@@ -63,7 +71,9 @@ public struct AttentionCapture: Sendable, Hashable {
         }
         masses.append(layer)
         outsideMasses.append(outside)
-        isComplete = isComplete && slots.count == segmentOfRow.count
+        var isActive = [Bool](repeating: false, count: segmentOfRow.count)
+        for slot in slots { isActive[slot] = true }
+        for row in isComputed.indices where !isActive[row] { isComputed[row] = false }
     }
 
     /// *Throws:* `rowOutOfRange` or `segmentsOverlap`.

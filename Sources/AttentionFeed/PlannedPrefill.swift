@@ -15,13 +15,17 @@ import KVModel
 import Primitives
 
 extension FoundVariant {
-    /// A stored variant whose headers were opened under `bindingDigest`. Scores that are no numbers
-    /// count as not captured: whoever put them, the chunk's planes are as good as any.
+    /// A stored variant whose headers were opened under `bindingDigest`. Scores that are no
+    /// numbers, or not one a token (MET-4), count as not captured: whoever put them, the chunk's
+    /// planes are as good as any.
     public init(_ chunk: LocatedChunk, bindingDigest: [UInt8]) {
         var recompute = chunk.metadata.recompute
         func isMass(_ value: Float) -> Bool { value.isFinite && value >= 0 }
-        if !recompute.tokenScores.allSatisfy({ $0 >= 0 }) { recompute.tokenScores = [] }
-        if !recompute.deviationProfile.allSatisfy({ $0 >= 0 }) { recompute.deviationProfile = [] }
+        func isProfile(_ scores: [Float16]) -> Bool {
+            scores.count == chunk.tokenCount && scores.allSatisfy { $0 >= 0 }
+        }
+        if !isProfile(recompute.tokenScores) { recompute.tokenScores = [] }
+        if !isProfile(recompute.deviationProfile) { recompute.deviationProfile = [] }
         if let impact = recompute.contextImpact,
             !isMass(impact.interMean) || !isMass(impact.intraMean)
         {

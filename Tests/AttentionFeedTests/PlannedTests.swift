@@ -57,21 +57,9 @@ struct PlannedTests {
         let keys = keys(namespace)
         let full = try model.prefill(chunks.flatMap { $0 }, capturing: segments)
         for index in 0..<3 {
-            let planes = full.cache.planes.rows(segments[index])
-            let metadata = full.capture?.metadata(
-                of: index, behind: Array(keys[..<index]), creationMilliseconds: 2,
-                deviceClass: DeviceClass("test"))
-            let layers = try (0..<2).map { layer in
-                (
-                    keys: try planes.encoded(.keys, layer: layer, as: .float32),
-                    values: try planes.encoded(.values, layer: layer, as: .float32)
-                )
-            }
-            _ = try await namespace.put(
-                keys[index], tokens: chunks[index], layers: layers,
-                context: PrefixContext(
-                    prefix: Array(keys[..<index]), basePosition: segments[index].lowerBound),
-                recompute: metadata?.recompute)
+            try await namespace.put(
+                segment: index, of: full, tokens: tokens, behind: Array(keys[..<index]),
+                creationMilliseconds: 2, deviceClass: DeviceClass("test"))
         }
     }
 
