@@ -152,8 +152,10 @@ struct Planner {
 
     private func fits(_ variant: FoundVariant, _ index: Int, _ prefix: [PrefixEntry]) -> Bool {
         switch request.mode {
+        // What was repaired is not what a prefill of the chain gives.
         case .prefix:
-            variant.basePosition == prompt.positions.chunks[index]
+            variant.recompute.parent == nil
+                && variant.basePosition == prompt.positions.chunks[index]
                 && variant.detail.positions.isEmpty
                 && PrefixOverlap(old: variant.recompute.prefix, new: prefix).isExact
         // What saw other chunks is not what parallel chunks are.

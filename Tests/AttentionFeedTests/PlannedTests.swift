@@ -145,6 +145,10 @@ struct PlannedTests {
         #expect(profile.secondsPerToken > 0)
         #expect(
             profile.prefillSeconds(tokenCount: 128) > profile.prefillSeconds(tokenCount: 8))
+        let calibrated = try model.calibrate(tokenCounts: [8, 64, 128], repeatCount: 2)
+        #expect(calibrated.secondsPerToken > 0)
+        #expect(calibrated.projectionShare == model.configuration.keyValueShare)
+        #expect(throws: CalibrationError.self) { try model.calibrate(tokenCounts: [0, 513]) }
     }
 
     @Test("metadata of a capture: within its ranges, and nothing of a part")

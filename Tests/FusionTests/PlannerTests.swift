@@ -265,4 +265,28 @@ struct PlannerTests {
         ]
         for mode in modes { #expect(try PlanBench.plan(mode).explain().hasPrefix("\(mode)")) }
     }
+
+    @Test("what was repaired is no link of an exact chain, but is reused as it is otherwise")
+    func repairedChain() throws {
+        for parent in [nil, VariantID(9)] {
+            func plan(_ mode: FusionMode) throws -> FusionPlan {
+                try PlanBench.plan(mode) { request in
+                    for (index, chunk) in request.chunks.enumerated() {
+                        var variant = PlanBench.variant(
+                            UInt64(index + 1), base: 10 * index,
+                            prefix: request.chunks[..<index].map {
+                                PrefixShare(key: $0.key, tokenCount: 10, interMean: 1)
+                            })
+                        if index == 1 { variant.recompute.parent = parent }
+                        request.found[chunk.key] = [variant]
+                    }
+                }
+            }
+            let reasons: [ComputeReason?] =
+                parent == nil ? [nil, nil, nil] : [nil, .notInPrefix, .notInPrefix]
+            #expect(try plan(.prefix).reasons == reasons)
+            let repairs = try plan(.cacheCraft(alpha: 1)).repairs
+            #expect(repairs == [Repair](repeating: .none, count: 3))
+        }
+    }
 }
