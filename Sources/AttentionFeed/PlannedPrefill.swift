@@ -34,7 +34,7 @@ extension FoundVariant {
         var recompute = metadata.recompute
         func isMass(_ value: Float) -> Bool { value.isFinite && value >= 0 }
         func isProfile(_ scores: [Float16]) -> Bool {
-            scores.count == tokenCount && scores.allSatisfy { $0 >= 0 }
+            scores.count == tokenCount && scores.firstNoScore == nil
         }
         if !isProfile(recompute.tokenScores) { recompute.tokenScores = [] }
         if !isProfile(recompute.deviationProfile) { recompute.deviationProfile = [] }

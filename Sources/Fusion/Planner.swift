@@ -170,10 +170,13 @@ struct Planner {
         let budget = recomputeBudget(ratio: ratio, tokenCount: variant.tokenCount)
         if budget == 0 { return .none }
         let recompute = variant.recompute
-        if !recompute.tokenScores.isEmpty, !recompute.prefix.isEmpty {
+        let hasProfile = request.options.usesProfiles && !recompute.deviationProfile.isEmpty
+        if !recompute.tokenScores.isEmpty, !recompute.prefix.isEmpty,
+            !(hasProfile && request.options.prefersProfiles)
+        {
             return .rows(repairSet(scores: recompute.tokenScores, ratio: ratio), .tokenScores)
         }
-        if request.options.usesProfiles, !recompute.deviationProfile.isEmpty {
+        if hasProfile {
             return .rows(
                 repairSet(scores: recompute.deviationProfile, ratio: ratio), .storedProfile)
         }
