@@ -29,6 +29,7 @@ let package = Package(
         .library(name: "Fusion", targets: ["Fusion"]),
         .library(name: "BSkiplist", targets: ["BSkiplist"]),
         .library(name: "Retention", targets: ["Retention"]),
+        .library(name: "AttentionFeed", targets: ["AttentionFeed", "Attention"]),
         .executable(name: "chunkdb", targets: ["chunkdb"]),
     ],
     dependencies: [
@@ -82,7 +83,7 @@ let package = Package(
         .executableTarget(
             name: "chunkdb",
             dependencies: [
-                "ChunkDB", "Feed", "Attention", "AttentionFeed", "BSkiplist", "SegmentLog",
+                "ChunkDB", "Feed", "Attention", "AttentionFeed", "Fusion", "BSkiplist", "SegmentLog",
                 "ChunkFormat", "BlockIO", "KVModel", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

@@ -13,11 +13,12 @@ public struct AttentionCapture: Sendable, Hashable {
     public private(set) var masses: [[[Double]]] = []
     /// `[layer][key segment]`: the same of the rows that are in no segment.
     public private(set) var outsideMasses: [[Double]] = []
-    /// Whether every row was computed in every layer so far. Sums of a blend are of its computed
+    /// Whether each row was computed in every layer so far. Sums of a blend are of its computed
     /// rows only and say nothing of a chunk as a whole.
-    public private(set) var isComplete = true
+    public private(set) var isComputed: [Bool]
     private let segmentOfRow: [Int?]
-    private var earlier: [Double]
+    /// `[row][key segment]`, summed over layers; rows in no segment have none.
+    private var rowMasses: [Double]
 
     init(segments: [Range<Int>], rowCount: Int) {
         self.segments = segments
@@ -26,13 +27,36 @@ public struct AttentionCapture: Sendable, Hashable {
             for row in rows { segmentOfRow[row] = index }
         }
         self.segmentOfRow = segmentOfRow
-        earlier = [Double](repeating: 0, count: rowCount)
+        rowMasses = [Double](repeating: 0, count: rowCount * segments.count)
+        isComputed = [Bool](repeating: true, count: rowCount)
+    }
+
+    public var isComplete: Bool { isComputed.allSatisfy { $0 } }
+
+    /// Whether the sums of this segment are those of all its rows.
+    public func isComplete(_ segment: Int) -> Bool {
+        isComputed[segments[segment]].allSatisfy { $0 }
     }
 
     /// s(t): the mean over layers of the weight that each row of the prompt gave to segments before
     /// its own, 0…1; 0 for rows in no segment.
     public var tokenScores: [Float] {
-        earlier.map { masses.isEmpty ? 0 : Float($0 / Double(masses.count)) }
+        segmentOfRow.indices.map { row in
+            guard let own = segmentOfRow[row], !masses.isEmpty else { return 0 }
+            let start = row * segments.count
+            let earlier = rowMasses[start..<start + own].reduce(0, +)
+            return Float(earlier / Double(masses.count))
+        }
+    }
+
+    /// `[key segment]`: the mean over layers of what those rows of `segment` gave that were
+    /// computed in every layer.
+    public func computedMeans(of segment: Int) -> [Double] {
+        var sums = [Double](repeating: 0, count: segments.count)
+        for row in segments[segment] where isComputed[row] {
+            for key in sums.indices { sums[key] += rowMasses[row * segments.count + key] }
+        }
+        return sums.map { masses.isEmpty ? 0 : $0 / Double(masses.count) }
     }
 
     /// inter(Ci, Cj) for each j < i, `[layer][j]`.
@@ -58,12 +82,14 @@ public struct AttentionCapture: Sendable, Hashable {
                     continue
                 }
                 layer[own][key] += mass
-                if key < own { earlier[slot] += mass }
+                self.rowMasses[slot * count + key] += mass
             }
         }
         masses.append(layer)
         outsideMasses.append(outside)
-        isComplete = isComplete && slots.count == segmentOfRow.count
+        var isActive = [Bool](repeating: false, count: segmentOfRow.count)
+        for slot in slots { isActive[slot] = true }
+        for row in isComputed.indices where !isActive[row] { isComputed[row] = false }
     }
 
     /// *Throws:* `rowOutOfRange` or `segmentsOverlap`.

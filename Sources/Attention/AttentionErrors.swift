@@ -45,6 +45,9 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
     case spanNotLoaded(span: Int)
     /// Segment `segment` of a capture begins before the one in front of it ends.
     case segmentsOverlap(segment: Int)
+    /// What was captured does not describe this segment as a whole: some of its rows were not
+    /// computed, or text that is no segment stands in front of it.
+    case segmentNotCaptured(segment: Int)
     /// Layers are handed over in order, once each.
     case layerOutOfOrder(expected: Int, found: Int)
     /// `finish` before the last layer.
@@ -73,6 +76,8 @@ public enum AttentionError: Error, Hashable, Sendable, CustomStringConvertible {
         case .spanNotLoaded(let span): "span \(span) is not a loaded span of this prompt"
         case .segmentsOverlap(let segment):
             "segment \(segment) begins before the one in front of it ends"
+        case .segmentNotCaptured(let segment):
+            "segment \(segment) was not captured as a whole, behind other segments only"
         case .layerOutOfOrder(let expected, let found):
             "layer \(found) was handed over, layer \(expected) is due"
         case .unfinished(let done, let count): "only \(done) of \(count) layers are computed"

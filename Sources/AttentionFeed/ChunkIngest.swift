@@ -1,12 +1,15 @@
-// Documents in: a chunk is prefilled alone and its planes are stored, in the form that the binding
-// says.
+// Chunks in: prefilled alone, or as a part of a prompt behind other chunks, with what was captured
+// there. Planes are stored in the form that the binding says.
 
 import Attention
 import ChunkDB
+import KVModel
+import Primitives
 
 /// What storing a chunk came to.
-public struct IngestedChunk: Sendable {
+public struct IngestedChunk: Sendable, Hashable {
     public let key: ChunkKey
+    public let variant: VariantID
     public let outcome: CommitOutcome
 }
 
@@ -31,28 +34,75 @@ extension Namespace {
         async throws(AttentionFeedError) -> IngestedChunk
     {
         let key = key(tokens: tokens)
-        if contains(key) != nil { return IngestedChunk(key: key, outcome: .alreadyPresent) }
-        let layers: [(keys: [UInt8], values: [UInt8])]
+        if contains(key) != nil {
+            return IngestedChunk(key: key, variant: .standalone, outcome: .alreadyPresent)
+        }
+        let planes: KVPlanes
         do throws(AttentionError) {
-            var planes = try model.prefill(tokens).cache.planes
+            planes = try model.prefill(tokens).cache.planes
+        } catch {
+            throw .attention(error)
+        }
+        return try await put(planes, tokens: tokens, context: .standalone, key: key)
+    }
+
+    /// Stores one segment of a prefill that captured it (`capturing:`) as the variant of the
+    /// context it was computed in, with the metadata that plans are made from: Cache-Craft's sums
+    /// and scores, and the chunks in front.
+    ///
+    /// - Parameters:
+    ///   - tokens: of the whole prompt, one a row.
+    ///   - keys: of the segments in front, in order.
+    ///   - creationMilliseconds: what the prefill of the segment cost.
+    /// *Durability:* as asked for when this returns, or better.
+    /// *Throws:* `segmentNotCaptured` when a part of the segment was not computed, or text that is
+    /// no segment stands in front of it.
+    @discardableResult
+    public func put(
+        segment: Int, of prefill: PrefillResult, tokens: [UInt32], behind keys: [ChunkKey],
+        creationMilliseconds: Float = 0, deviceClass: DeviceClass? = nil,
+        durability: Durability = .durable
+    ) async throws(AttentionFeedError) -> IngestedChunk {
+        guard let capture = prefill.capture, capture.segments.indices.contains(segment),
+            let (recompute, detail) = capture.metadata(
+                of: segment, behind: keys, creationMilliseconds: creationMilliseconds,
+                deviceClass: deviceClass)
+        else { throw .attention(.segmentNotCaptured(segment: segment)) }
+        let rows = capture.segments[segment]
+        return try await put(
+            prefill.cache.planes.rows(rows), tokens: Array(tokens[rows]),
+            context: PrefixContext(
+                prefix: keys, basePosition: prefill.cache.positions[rows.lowerBound]),
+            recompute: recompute, detail: detail, durability: durability)
+    }
+
+    /// Stores planes of consecutive positions from the context's base on, in the binding's form.
+    func put(
+        _ planes: consuming KVPlanes, tokens: [UInt32], context: PrefixContext,
+        key: ChunkKey? = nil, recompute: RecomputeMetadata? = nil,
+        detail: VariantDetail = VariantDetail(), durability: Durability = .durable
+    ) async throws(AttentionFeedError) -> IngestedChunk {
+        let key = key ?? self.key(tokens: tokens)
+        var layers: [(keys: [UInt8], values: [UInt8])] = []
+        do throws(AttentionError) {
             if binding.keyForm == .beforeRotation {
-                planes.unrotate(from: 0, rotary: binding.rotary)
+                planes.unrotate(from: context.basePosition, rotary: binding.rotary)
             }
-            var encoded: [(keys: [UInt8], values: [UInt8])] = []
             for layer in binding.layers.indices {
-                encoded.append(
+                layers.append(
                     (
                         try planes.encoded(.keys, layer: layer, as: binding.elementType),
                         try planes.encoded(.values, layer: layer, as: binding.elementType)
                     ))
             }
-            layers = encoded
         } catch {
             throw .attention(error)
         }
         do throws(StoreError) {
-            return IngestedChunk(
-                key: key, outcome: try await put(key, tokens: tokens, layers: layers))
+            let outcome = try await put(
+                key, tokens: tokens, layers: layers, context: context, recompute: recompute,
+                detail: detail, durability: durability)
+            return IngestedChunk(key: key, variant: context.variantID, outcome: outcome)
         } catch {
             throw .store(error)
         }

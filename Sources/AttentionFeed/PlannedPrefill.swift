@@ -15,13 +15,29 @@ import KVModel
 import Primitives
 
 extension FoundVariant {
-    /// A stored variant whose headers were opened under `bindingDigest`. Scores that are no numbers
-    /// count as not captured: whoever put them, the chunk's planes are as good as any.
+    /// A stored variant whose headers were opened under `bindingDigest`. Scores that are no
+    /// numbers, or not one a token (MET-4), count as not captured: whoever put them, the chunk's
+    /// planes are as good as any.
     public init(_ chunk: LocatedChunk, bindingDigest: [UInt8]) {
-        var recompute = chunk.metadata.recompute
+        self.init(
+            chunk.metadata, id: chunk.entry.variant, bindingDigest: bindingDigest,
+            basePosition: chunk.basePosition,
+            storedBytes: chunk.extents.reduce(0) { $0 + UInt64($1.paddedBytes) })
+    }
+
+    /// The same of metadata that was read in another way, one token id for each token.
+    public init(
+        _ metadata: ChunkMetadata, id: VariantID, bindingDigest: [UInt8], basePosition: Int,
+        storedBytes: UInt64
+    ) {
+        let tokenCount = metadata.tokens.count
+        var recompute = metadata.recompute
         func isMass(_ value: Float) -> Bool { value.isFinite && value >= 0 }
-        if !recompute.tokenScores.allSatisfy({ $0 >= 0 }) { recompute.tokenScores = [] }
-        if !recompute.deviationProfile.allSatisfy({ $0 >= 0 }) { recompute.deviationProfile = [] }
+        func isProfile(_ scores: [Float16]) -> Bool {
+            scores.count == tokenCount && scores.firstNoScore == nil
+        }
+        if !isProfile(recompute.tokenScores) { recompute.tokenScores = [] }
+        if !isProfile(recompute.deviationProfile) { recompute.deviationProfile = [] }
         if let impact = recompute.contextImpact,
             !isMass(impact.interMean) || !isMass(impact.intraMean)
         {
@@ -31,10 +47,9 @@ extension FoundVariant {
             for index in recompute.prefix.indices { recompute.prefix[index].interMean = 0 }
         }
         self.init(
-            id: chunk.entry.variant, bindingDigest: bindingDigest, tokenCount: chunk.tokenCount,
-            basePosition: chunk.basePosition,
-            storedBytes: chunk.extents.reduce(0) { $0 + UInt64($1.paddedBytes) },
-            recompute: recompute, detail: chunk.metadata.detail)
+            id: id, bindingDigest: bindingDigest, tokenCount: tokenCount,
+            basePosition: basePosition, storedBytes: storedBytes, recompute: recompute,
+            detail: metadata.detail)
     }
 }
 
@@ -117,7 +132,9 @@ extension Namespace {
     {
         let items = used.compactMap { index in
             plan.chunks[index].use.map {
-                FeedItem(self, plan.chunks[index].key, variant: $0.variant)
+                FeedItem(
+                    self, plan.chunks[index].key, variant: $0.variant,
+                    fixCost: Float($0.fixCost.ratio))
             }
         }
         if items.isEmpty { return nil }

@@ -77,8 +77,9 @@ extension FusionPlan {
 
 extension AttentionCapture {
     /// The metadata of a chunk that was computed behind others: `keys` are those of the segments in
-    /// front, in order. `nil` unless the prefill computed every row, since the sums would be of a
-    /// part of the chunk.
+    /// front, in order. `nil` unless the prefill computed every row of it, since the sums would be
+    /// of a part of the chunk, and unless the segments in front are all that stands there: a prefix
+    /// has no word for other text.
     ///
     /// Bytes: 40 a chunk in front and 2 a token, and 2 a layer and chunk for the detail.
     public func metadata(
@@ -86,7 +87,9 @@ extension AttentionCapture {
         deviceClass: DeviceClass? = nil
     ) -> (recompute: RecomputeMetadata, detail: VariantDetail)? {
         precondition(keys.count == segment, "one key for each segment in front")
-        guard isComplete, !masses.isEmpty, !segments[segment].isEmpty else { return nil }
+        guard !masses.isEmpty, !segments[segment].isEmpty, isComplete(segment),
+            startsAtOnce(segment)
+        else { return nil }
         let inter = inter(of: segment)
         let intra = intra(of: segment)
         let tokenCount = segments[segment].count
@@ -108,5 +111,10 @@ extension AttentionCapture {
             layerIntra: intra.map { Float16($0 / own) },
             layerInter: inter.flatMap { $0.map { Float16($0 / own) } })
         return (recompute, detail)
+    }
+
+    /// Whether nothing but segments stands in front of this one.
+    func startsAtOnce(_ segment: Int) -> Bool {
+        segments[..<segment].reduce(0) { $0 + $1.count } == segments[segment].lowerBound
     }
 }

@@ -20,9 +20,10 @@ public struct Batch: ~Copyable {
     /// *Throws:* `.shape` when layers are missing, when the chunk belongs to another store, when it
     /// would replace another, or when the batch has its variant already; the batch is then as it
     /// was, and the writer is gone.
-    public mutating func put(_ writer: consuming ChunkWriter, recompute: RecomputeMetadata? = nil)
-        throws(StoreError)
-    {
+    public mutating func put(
+        _ writer: consuming ChunkWriter, recompute: RecomputeMetadata? = nil,
+        detail: VariantDetail = VariantDetail()
+    ) throws(StoreError) {
         try core.gate.enter()
         defer { core.gate.leave() }
         guard writer.namespace.core === core else {
@@ -33,7 +34,7 @@ public struct Batch: ~Copyable {
                 what: "put of a batch", expected: "one that replaces nothing", found: "one that may"
             )
         }
-        let put = try writer.finish(recompute)
+        let put = try writer.finish(recompute, detail)
         let isThere = puts.contains { $0.namespace === put.namespace && $0.key == put.key }
         guard !isThere else {
             throw .shape(

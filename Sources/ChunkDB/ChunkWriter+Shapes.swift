@@ -63,7 +63,9 @@ extension ChunkWriter {
     }
 
     /// Fits what the caller gives into the metadata part that was reserved.
-    func encodeMetadata(_ recompute: RecomputeMetadata?) throws(StoreError) -> [UInt8] {
+    func encodeMetadata(
+        _ recompute: RecomputeMetadata?, _ detail: VariantDetail
+    ) throws(StoreError) -> [UInt8] {
         var recompute = recompute ?? RecomputeMetadata()
         if recompute.prefix.isEmpty {
             recompute.prefix = context.prefix.map { PrefixShare(key: $0, tokenCount: 0) }
@@ -87,6 +89,49 @@ extension ChunkWriter {
         ] where count != 0 && count != tokens.count {
             throw .shape(what: what, expected: "one a token, \(tokens.count)", found: "\(count)")
         }
-        return ChunkMetadata(tokens: tokens, recompute: recompute).encode()
+        let bytes = ChunkMetadata(
+            tokens: tokens, recompute: recompute, detail: try requireShape(of: detail)
+        ).encode()
+        guard bytes.count <= plan.metadataBytes else {
+            throw .shape(
+                what: "metadata", expected: "\(plan.metadataBytes) bytes, as the put reserved",
+                found: "\(bytes.count)")
+        }
+        return bytes
+    }
+
+    /// Positions that are consecutive are what the base position says, and are not written (MET-8).
+    private func requireShape(of detail: VariantDetail) throws(StoreError) -> VariantDetail {
+        var detail = detail
+        let positions = detail.positions
+        if !positions.isEmpty {
+            guard positions.count == tokens.count,
+                zip(positions, positions.dropFirst()).allSatisfy({ $0 < $1 }),
+                Int(positions[0]) == context.basePosition
+            else {
+                throw .shape(
+                    what: "positions",
+                    expected: "\(tokens.count), rising from \(context.basePosition)",
+                    found: "\(positions.count) from \(positions[0])")
+            }
+            if Int(positions[positions.count - 1] - positions[0]) == positions.count - 1 {
+                detail.positions = []
+            }
+        }
+        let layerCount = namespace.binding.layerCount
+        for (what, found, rowCount) in [
+            ("attention within the chunk", detail.layerIntra.count, 1),
+            ("attention to the prefix", detail.layerInter.count, context.prefix.count),
+        ] where found != 0 && found != layerCount * rowCount {
+            throw .shape(
+                what: what, expected: "\(rowCount) for each of \(layerCount) layers",
+                found: "\(found)")
+        }
+        guard ChunkMetadata.canHold(detail.others) else {
+            throw .shape(
+                what: "other sections", expected: "some of unknown kinds, each once",
+                found: "kinds \(detail.others.map(\.kind))")
+        }
+        return detail
     }
 }

@@ -99,32 +99,36 @@ public struct ChunkWriter: ~Copyable {
     /// *Durability:* as asked for when this returns, or better; of a variant that was there before
     /// too, which is pinned if this one was to be. An `accepted` chunk becomes durable with the
     /// next durable operation or `barrier`.
+    /// - Parameter detail: must fit the room that `beginPut` was asked for.
     /// *Returns:* `.alreadyPresent` when the variant was there; its bytes stay (CONTRACT P-5).
     /// *Throws:* `.cancelled` when the caller's task is; the commit then goes on unwatched, unless
     /// it had been cancelled before.
     public consuming func commit(
-        recompute: RecomputeMetadata? = nil, durability: Durability = .durable
+        recompute: RecomputeMetadata? = nil, detail: VariantDetail = VariantDetail(),
+        durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         let core = core
-        let put = try finishInside(recompute)
+        let put = try finishInside(recompute, detail)
         return try await core.carryOut { () async throws(StoreError) -> CommitOutcome in
             durability == .accepted && !put.isReplacing
                 ? try await put.commitLater() : try await put.commit(durability)
         }
     }
 
-    private consuming func finishInside(_ recompute: RecomputeMetadata?) throws(StoreError)
-        -> FinishedPut
-    {
+    private consuming func finishInside(
+        _ recompute: RecomputeMetadata?, _ detail: VariantDetail
+    ) throws(StoreError) -> FinishedPut {
         if Task.isCancelled { throw .cancelled }
         let core = core
         try core.gate.enter()
         defer { core.gate.leave() }
-        return try finish(recompute)
+        return try finish(recompute, detail)
     }
 
     /// Sends what is left of the bytes.
-    consuming func finish(_ recompute: RecomputeMetadata?) throws(StoreError) -> FinishedPut {
+    consuming func finish(
+        _ recompute: RecomputeMetadata?, _ detail: VariantDetail
+    ) throws(StoreError) -> FinishedPut {
         try requireSound()
         guard nextLayer == namespace.binding.layerCount else {
             throw .shape(
@@ -132,7 +136,7 @@ public struct ChunkWriter: ~Copyable {
                 found: "\(nextLayer)")
         }
         flushStaging()
-        let metadata = try encodeMetadata(recompute)
+        let metadata = try encodeMetadata(recompute, detail)
         let members = submitHeaders(metadata: metadata)
         let entry = CheckpointEntry(
             namespace: namespace.id, key: key, variant: context.variantID,

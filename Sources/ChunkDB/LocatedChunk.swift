@@ -138,11 +138,8 @@ extension Namespace {
             }
         }
         try requireAllPlanes(extents, layers, root, entry)
-        let metadata: ChunkMetadata
-        do throws(FormatError) {
-            metadata = try ChunkMetadata(decoding: root.record.metadata)
-        } catch {
-            throw damaged(entry, entry.location, error)
+        guard let metadata = root.metadata else {
+            preconditionFailure("record 0 was opened with its metadata")
         }
         let tokenCount = Int(root.record.tokenCount)
         try require(
@@ -186,7 +183,12 @@ extension Namespace {
         do throws(LogError) {
             let (record, seal) = try await core.reader.payload(
                 at: location, headerBytes: headerBytes, hold: hold)
-            opened = OpenedRecord(record: record, seal: seal)
+            do throws(FormatError) {
+                opened = try OpenedRecord(record: record, seal: seal)
+            } catch {
+                throw .format(
+                    error, file: StoreFiles.segment(location.segment), offset: location.offset)
+            }
         } catch {
             switch error {
             case .format(let cause, _, _): throw damaged(entry, location, cause)

@@ -8,6 +8,9 @@ extension Namespace {
     /// The disk that located extents are read from.
     public var disk: any Disk { core.disk }
 
+    /// How fast the namespace's store has been read of late; see `ChunkDB.readSpeed`.
+    public var readSpeed: ReadSpeed? { core.readSpeed }
+
     /// Counts bytes that a feed hands over (CONTRACT G-2).
     public func countFed(_ byteCount: Int, _ verification: Verification) {
         core.count { counters in

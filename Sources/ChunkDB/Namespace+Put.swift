@@ -8,6 +8,7 @@ extension Namespace {
     /// Begins a put whose layers come one by one.
     ///
     /// - Parameter context: in what context the KV was computed; decides the variant.
+    /// - Parameter detail: room for what `commit` will be given of it.
     /// - Parameter timeToLive: after so long the chunk is a miss, and the first to make room; `nil`
     ///   takes the namespace's. By the wall clock, up to a second later.
     /// - Parameter replacing: what has the name makes way at `commit`, instead of the new bytes. A
@@ -18,8 +19,8 @@ extension Namespace {
     /// may not have it; nothing was written then.
     public func beginPut(
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
-        domain: HashDomain = .standalone, pinned: Bool = false, replacing: Bool = false,
-        timeToLive: Duration? = nil
+        domain: HashDomain = .standalone, detail: DetailRoom = .none, pinned: Bool = false,
+        replacing: Bool = false, timeToLive: Duration? = nil
     ) async throws(StoreError) -> ChunkWriter {
         try requireAlive()
         let expirySeconds = try expirySeconds(timeToLive ?? options.timeToLive)
@@ -35,10 +36,17 @@ extension Namespace {
                 what: "context", expected: "at most \(ChunkMetadata.prefixCountMax) chunks",
                 found: "\(context.prefix.count) chunks from position \(context.basePosition)")
         }
+        guard (0...binding.layerCount).contains(detail.layerCount),
+            (0...PayloadRecord.metadataBytesMax).contains(detail.otherBytes)
+        else {
+            throw .shape(
+                what: "room for detail", expected: "at most \(binding.layerCount) layers",
+                found: "\(detail)")
+        }
         let log = core.log
         let plan = try VariantPlan(
             binding: binding, tokenCount: tokens.count, prefixCount: context.prefix.count,
-            unit: Int(log.superblock.alignmentUnit),
+            detail: detail, unit: Int(log.superblock.alignmentUnit),
             digestBlockBytes: 1 << Int(core.options.digestBlockShift),
             recordBytesMax: log.recordBytesMax, recordCountMax: log.recordCountMax)
         // A cancelled caller's reservations are dead bytes, as those of a dropped writer.
@@ -83,7 +91,8 @@ extension Namespace {
     public func put(
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
         context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil,
-        pinned: Bool = false, replacing: Bool = false, timeToLive: Duration? = nil,
+        detail: VariantDetail = VariantDetail(), pinned: Bool = false, replacing: Bool = false,
+        timeToLive: Duration? = nil,
         preloading: Bool = false, durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         guard layers.count == binding.layerCount else {
@@ -108,12 +117,14 @@ extension Namespace {
             return .declined
         }
         var writer = try await beginPut(
-            key, tokens: tokens, context: context, pinned: pinned, replacing: replacing,
-            timeToLive: timeToLive)
+            key, tokens: tokens, context: context,
+            detail: DetailRoom(for: detail, prefixCount: context.prefix.count), pinned: pinned,
+            replacing: replacing, timeToLive: timeToLive)
         for (layer, planes) in layers.enumerated() {
             try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
         }
-        return try await writer.commit(recompute: recompute, durability: durability)
+        return try await writer.commit(
+            recompute: recompute, detail: detail, durability: durability)
     }
 
     /// Whether the namespace's admission policy would have the chunk stored. `put` asks by itself;

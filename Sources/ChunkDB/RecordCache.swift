@@ -8,11 +8,19 @@ import Synchronization
 
 /// A payload record that was opened: sealed, in its place, of this identity.
 public final class OpenedRecord: Sendable {
+    /// Without its metadata part, which is here decoded.
     let record: PayloadRecord
+    /// Of a variant's first record; plans are made from it, so it is decoded once.
+    let metadata: ChunkMetadata?
     let seal: Digest128
     let cost: Int
 
-    init(record: PayloadRecord, seal: Digest128) {
+    /// *Throws:* when the metadata part does not decode.
+    init(record: PayloadRecord, seal: Digest128) throws(FormatError) {
+        var record = record
+        metadata =
+            record.recordIndex == 0 ? try ChunkMetadata(decoding: record.metadata) : nil
+        record.metadata = []
         self.record = record
         self.seal = seal
         cost = Int(record.prefix.headerBytes) + 256

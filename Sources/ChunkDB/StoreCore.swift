@@ -119,6 +119,8 @@ final class StoreCore: Sendable {
         return counters
     }
 
+    var readSpeed: ReadSpeed? { (disk as? WatchedDisk)?.readSpeed }
+
     // MARK: Namespaces
 
     /// In order of their numbers.

@@ -27,12 +27,13 @@ struct VariantPlan: Sendable {
     /// *Throws:* `.recordTooLarge` when one layer alone exceeds a segment, `.shape` when a header
     /// or the number of records would exceed what a reader accepts.
     init(
-        binding: ModelBinding, tokenCount: Int, prefixCount: Int, unit: Int,
+        binding: ModelBinding, tokenCount: Int, prefixCount: Int, detail: DetailRoom, unit: Int,
         digestBlockBytes: Int, recordBytesMax: UInt64, recordCountMax: Int
     ) throws(StoreError) {
         metadataBytes = ChunkMetadata.byteCount(
             tokenCount: tokenCount, prefixCount: prefixCount, scoreCount: tokenCount,
-            deviationCount: tokenCount)
+            deviationCount: tokenCount, positionCount: detail.listsPositions ? tokenCount : 0,
+            layerCount: detail.layerCount, otherBytes: detail.otherBytes)
         let layerBytes = binding.layers.indices.map { layer in
             2 * UInt64(aligned(binding.rowBytes(layer: layer) * tokenCount, to: unit))
         }

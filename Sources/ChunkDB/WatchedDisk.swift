@@ -13,6 +13,7 @@ final class WatchedDisk: Disk {
         let operation: IOOperation
         let file: FileID
         let offset: UInt64
+        let byteCount: Int
         let since: UInt64
         var isReported = false
     }
@@ -21,6 +22,7 @@ final class WatchedDisk: Disk {
         var nextNumber: UInt64 = 0
         var nextLook: UInt64 = 0
         var stalledCount: UInt64 = 0
+        var readMeter = ReadMeter()
     }
     private let state = Mutex(State())
     private let inner: any Disk
@@ -48,7 +50,8 @@ final class WatchedDisk: Disk {
             for request in requests {
                 state.requests[state.nextNumber] = Outstanding(
                     operation: request.operation, file: request.file, offset: request.offset,
-                    since: now)
+                    byteCount: request.slice.byteCount, since: now)
+                if request.operation == .read { state.readMeter.begin(at: now) }
                 state.nextNumber += 1
             }
             return first
@@ -59,20 +62,22 @@ final class WatchedDisk: Disk {
                 request.operation, file: request.file, offset: request.offset,
                 slice: request.slice
             ) { [self] result in
-                end(first + UInt64(index))
+                end(first + UInt64(index), result)
                 request.completion(result)
             }
         }
     }
 
     /// Late answers count too: the request itself may be the first to notice.
-    private func end(_ number: UInt64) {
+    private func end(_ number: UInt64, _ result: Result<Int, DiskError>) {
         let now = clock.monotonicNanoseconds
         let late = state.withLock { state -> Outstanding? in
-            guard let request = state.requests.removeValue(forKey: number),
-                !request.isReported, isLate(request, now)
-            else { return nil }
-            return request
+            guard let request = state.requests.removeValue(forKey: number) else { return nil }
+            if request.operation == .read {
+                let isWhole = (try? result.get()) == request.byteCount
+                state.readMeter.end(byteCount: isWhole ? request.byteCount : nil, at: now)
+            }
+            return !request.isReported && isLate(request, now) ? request : nil
         }
         if let late { tell(late, now) }
         look(now)
@@ -103,6 +108,9 @@ final class WatchedDisk: Disk {
 
     /// Requests that had no answer in time, since the store was opened.
     var stalledCount: UInt64 { state.withLock { $0.stalledCount } }
+
+    /// What reads have come to so far; `nil` before there were enough.
+    var readSpeed: ReadSpeed? { state.withLock { $0.readMeter.speed } }
 
     // MARK: As the disk itself
 

@@ -24,15 +24,25 @@ public struct ChunkMetadata: Hashable, Sendable {
 
     /// Bytes that `encode` gives at most for these counts; what a streamed put reserves. Detail
     /// takes room only where it is counted: `positionCount` is 0 or the tokens, `layerCount` 0 or
-    /// the layers whose sums are kept.
+    /// the layers whose sums are kept, `otherBytes` those of sections of other kinds.
     public static func byteCount(
         tokenCount: Int, prefixCount: Int, scoreCount: Int, deviationCount: Int,
-        positionCount: Int = 0, layerCount: Int = 0
+        positionCount: Int = 0, layerCount: Int = 0, otherBytes: Int = 0
     ) -> Int {
         let detail =
             3 * MetadataSections.headBytes + positionCount * 4 + layerCount * (1 + prefixCount) * 2
         return 40 + tokenCount * 4 + prefixCount * 40 + (scoreCount + deviationCount) * 2
             + MetadataSections.reservedBytes + (positionCount + layerCount == 0 ? 0 : detail)
+            + otherBytes
+    }
+
+    /// Whether these can stand beside the sections that this version knows: of kinds it does not
+    /// know, each once.
+    public static func canHold(_ sections: [MetadataSection]) -> Bool {
+        let known = MetadataSectionKind.allCases.count
+        return sections.count <= MetadataSections.countMax - known
+            && Set(sections.map(\.kind)).count == sections.count
+            && sections.allSatisfy { MetadataSectionKind(rawValue: $0.kind) == nil }
     }
 
     public func encode() -> [UInt8] {

@@ -6,7 +6,7 @@
 import KVModel
 import Primitives
 
-enum MetadataSectionKind: UInt16 {
+enum MetadataSectionKind: UInt16, CaseIterable {
     case parent = 1
     case deviceClass = 2
     case positions = 3

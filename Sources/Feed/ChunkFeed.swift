@@ -71,7 +71,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
                     found: "\(first.namespace.name) and \(item.namespace.name) of two")
             }
             if let chunk = try await item.namespace.locate(item.key, variant: item.variant) {
-                item.namespace.countUse(of: chunk.entry)
+                item.namespace.countUse(of: chunk.entry, fixCost: item.fixCost)
                 chunks.append(chunk)
             } else {
                 misses.append(index)

@@ -7,11 +7,17 @@ public struct FeedItem: Sendable {
     public let namespace: Namespace
     public let key: ChunkKey
     public let variant: VariantID
+    /// The share of its tokens that will be computed anew, 0 to 1: what its use scores by.
+    public let fixCost: Float
 
-    public init(_ namespace: Namespace, _ key: ChunkKey, variant: VariantID = .standalone) {
+    public init(
+        _ namespace: Namespace, _ key: ChunkKey, variant: VariantID = .standalone,
+        fixCost: Float = 0
+    ) {
         self.namespace = namespace
         self.key = key
         self.variant = variant
+        self.fixCost = fixCost
     }
 }
 

@@ -113,8 +113,7 @@ struct CheckedRequest {
                 throw .scoreCount(
                     chunk: index, expected: chunk.rows.count, found: scores.count)
             }
-            // Infinite is what a large squared distance becomes in fp16, and orders as it should.
-            if let bad = scores.firstIndex(where: { !($0 >= 0) }) {
+            if let bad = scores.firstNoScore {
                 throw .scoreNotANumber(chunk: index, score: kind, index: bad)
             }
         }

@@ -5,23 +5,38 @@ import KVModel
 extension FusionPlan {
     /// One line for the prompt, one a chunk, one for the cost.
     public func explain() -> String {
-        let computed = estimate.tokensComputed
-        var lines = [
-            "\(mode): \(tokenCount) tokens in \(chunks.count) chunks and text; "
-                + "\(computed.brief) tokens' work (\(computed.percent(of: Double(tokenCount))))"
-        ]
-        lines += chunks.indices.map {
-            "chunk \($0), rows \(chunks[$0].rows): \(reason(chunks[$0]))"
+        let (summary, rest) = explanation()
+        let lines = chunks.indices.map {
+            "chunk \($0), rows \(chunks[$0].rows): \(reason(ofChunk: $0))"
         }
+        return ([summary] + lines + rest).joined(separator: "\n")
+    }
+
+    /// What is done with one chunk, and why.
+    public func reason(ofChunk index: Int) -> String { reason(chunks[index]) }
+
+    /// What `explain` says before the chunks and after them. Without costs nothing is said that
+    /// rests on the profiles the plan was made with.
+    public func explanation(withCosts: Bool = true) -> (summary: String, rest: [String]) {
+        let computed = estimate.tokensComputed
+        let work =
+            withCosts || schedule == nil
+            ? "\(computed.brief) tokens' work (\(computed.percent(of: Double(tokenCount))))"
+            : "\(knownRows.count) rows computed whatever the check says"
+        let summary = "\(mode): \(tokenCount) tokens in \(chunks.count) chunks and text; \(work)"
+        var rest: [String] = []
         if let schedule {
             let steps = schedule.steps.count > 4 ? Array(schedule.steps.prefix(3)) : schedule.steps
             let said = steps.map { "\($0.ratio.brief) from layer \($0.layer)" }
-            lines.append(
+            rest.append(
                 "rows are picked by \(tensor == .values ? "values" : "realigned keys"): "
                     + said.joined(separator: ", ")
                     + (steps.count < schedule.steps.count ? ", and so on" : ""))
         }
-        lines.append(
+        guard withCosts else {
+            return (summary, rest + ["\(estimate.loadBytes) bytes load"])
+        }
+        rest.append(
             "\(estimate.loadBytes) bytes load in \(estimate.loadSeconds.milliseconds), layers "
                 + "compute in \(estimate.computeSeconds.milliseconds), "
                 + "\(preloadLayerCount) of them loaded before the first begins; first token in "
@@ -29,12 +44,12 @@ extension FusionPlan {
                 + estimate.fullSeconds.milliseconds)
         if let deadlineSeconds, let meetsDeadline {
             let kept = repairKept < 1 ? "; \(repairKept.percent(of: 1)) of the repair is kept" : ""
-            lines.append(
+            rest.append(
                 "deadline \(deadlineSeconds.milliseconds): "
                     + (meetsDeadline ? "met" : "missed, there is no faster plan of this mode")
                     + kept)
         }
-        return lines.joined(separator: "\n")
+        return (summary, rest)
     }
 
     private func reason(_ chunk: ChunkPlan) -> String {

@@ -70,6 +70,9 @@ public struct PlanOptions: Hashable, Sendable {
     public var ratioFloor = LoadingController.ratioFloor
     /// Whether rows are picked from stored deviation profiles where all variants have one.
     public var usesProfiles = true
+    /// Whether Cache-Craft picks its rows from stored profiles also where token scores are there.
+    /// Scores say who looked at the prefix, profiles what that changed; the paper has scores.
+    public var prefersProfiles = false
     /// The check layer; `nil` is the binding's calibration, else 1.
     public var checkLayer: Int?
     /// The tensor compared there; `nil` is the binding's calibration, else realigned keys.

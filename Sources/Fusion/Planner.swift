@@ -152,8 +152,10 @@ struct Planner {
 
     private func fits(_ variant: FoundVariant, _ index: Int, _ prefix: [PrefixEntry]) -> Bool {
         switch request.mode {
+        // What was repaired is not what a prefill of the chain gives.
         case .prefix:
-            variant.basePosition == prompt.positions.chunks[index]
+            variant.recompute.parent == nil
+                && variant.basePosition == prompt.positions.chunks[index]
                 && variant.detail.positions.isEmpty
                 && PrefixOverlap(old: variant.recompute.prefix, new: prefix).isExact
         // What saw other chunks is not what parallel chunks are.
@@ -168,10 +170,13 @@ struct Planner {
         let budget = recomputeBudget(ratio: ratio, tokenCount: variant.tokenCount)
         if budget == 0 { return .none }
         let recompute = variant.recompute
-        if !recompute.tokenScores.isEmpty, !recompute.prefix.isEmpty {
+        let hasProfile = request.options.usesProfiles && !recompute.deviationProfile.isEmpty
+        if !recompute.tokenScores.isEmpty, !recompute.prefix.isEmpty,
+            !(hasProfile && request.options.prefersProfiles)
+        {
             return .rows(repairSet(scores: recompute.tokenScores, ratio: ratio), .tokenScores)
         }
-        if request.options.usesProfiles, !recompute.deviationProfile.isEmpty {
+        if hasProfile {
             return .rows(
                 repairSet(scores: recompute.deviationProfile, ratio: ratio), .storedProfile)
         }

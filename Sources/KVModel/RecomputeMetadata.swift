@@ -70,3 +70,14 @@ public struct ContextImpact: Hashable, Sendable {
         self.intraMean = intraMean
     }
 }
+
+extension [Float16] {
+    /// The first that is no score: not a number of at least 0. Infinite is what a large squared
+    /// distance becomes in fp16, and orders as it should.
+    ///
+    /// By bits: without a machine instruction for halves a comparison is a function call, and a
+    /// plan looks at every score of every variant.
+    public var firstNoScore: Int? {
+        firstIndex { !($0.bitPattern <= 0x7C00 || $0.bitPattern == 0x8000) }
+    }
+}

@@ -28,6 +28,33 @@ public struct VariantDetail: Hashable, Sendable {
     }
 }
 
+/// Room for a variant's detail: a put that streams its layers reserves it before it has the detail.
+public struct DetailRoom: Hashable, Sendable {
+    /// Whether a position may be listed for each token: 4 bytes each.
+    public var listsPositions: Bool
+    /// Layers whose attention sums may be kept: 2 bytes a layer, and 2 for each chunk in front.
+    public var layerCount: Int
+    /// Sections of kinds that this version does not know, each with its head of 6 bytes.
+    public var otherBytes: Int
+
+    public init(listsPositions: Bool = false, layerCount: Int = 0, otherBytes: Int = 0) {
+        self.listsPositions = listsPositions
+        self.layerCount = layerCount
+        self.otherBytes = otherBytes
+    }
+
+    /// As much as this detail takes, where `prefixCount` chunks stand in front.
+    public init(for detail: VariantDetail, prefixCount: Int) {
+        let interLayers = prefixCount > 0 ? detail.layerInter.count / prefixCount : 0
+        self.init(
+            listsPositions: !detail.positions.isEmpty,
+            layerCount: max(detail.layerIntra.count, interLayers),
+            otherBytes: detail.others.reduce(0) { $0 + 6 + $1.bytes.count })
+    }
+
+    public static let none = Self()
+}
+
 /// A section of a kind that this version does not know.
 public struct MetadataSection: Hashable, Sendable {
     public let kind: UInt16

@@ -30,7 +30,7 @@ struct Chunkdb: ParsableCommand {
     /// In the order of the help.
     static let verbs: [any ParsableCommand.Type] = [
         InfoVerb.self, LsVerb.self, ShowVerb.self, SegmentsVerb.self, SpaceVerb.self,
-        VerifyVerb.self, ExportVerb.self, RepairVerb.self, DemoVerb.self,
+        VerifyVerb.self, ExportVerb.self, RepairVerb.self, PlanVerb.self, DemoVerb.self,
     ]
 
     static func main() {

@@ -57,21 +57,9 @@ struct PlannedTests {
         let keys = keys(namespace)
         let full = try model.prefill(chunks.flatMap { $0 }, capturing: segments)
         for index in 0..<3 {
-            let planes = full.cache.planes.rows(segments[index])
-            let metadata = full.capture?.metadata(
-                of: index, behind: Array(keys[..<index]), creationMilliseconds: 2,
-                deviceClass: DeviceClass("test"))
-            let layers = try (0..<2).map { layer in
-                (
-                    keys: try planes.encoded(.keys, layer: layer, as: .float32),
-                    values: try planes.encoded(.values, layer: layer, as: .float32)
-                )
-            }
-            _ = try await namespace.put(
-                keys[index], tokens: chunks[index], layers: layers,
-                context: PrefixContext(
-                    prefix: Array(keys[..<index]), basePosition: segments[index].lowerBound),
-                recompute: metadata?.recompute)
+            try await namespace.put(
+                segment: index, of: full, tokens: tokens, behind: Array(keys[..<index]),
+                creationMilliseconds: 2, deviceClass: DeviceClass("test"))
         }
     }
 
@@ -157,6 +145,10 @@ struct PlannedTests {
         #expect(profile.secondsPerToken > 0)
         #expect(
             profile.prefillSeconds(tokenCount: 128) > profile.prefillSeconds(tokenCount: 8))
+        let calibrated = try model.calibrate(tokenCounts: [8, 64, 128], repeatCount: 2)
+        #expect(calibrated.secondsPerToken > 0)
+        #expect(calibrated.projectionShare == model.configuration.keyValueShare)
+        #expect(throws: CalibrationError.self) { try model.calibrate(tokenCounts: [0, 513]) }
     }
 
     @Test("metadata of a capture: within its ranges, and nothing of a part")

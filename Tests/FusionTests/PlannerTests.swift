@@ -265,4 +265,56 @@ struct PlannerTests {
         ]
         for mode in modes { #expect(try PlanBench.plan(mode).explain().hasPrefix("\(mode)")) }
     }
+
+    @Test("what was repaired is no link of an exact chain, but is reused as it is otherwise")
+    func repairedChain() throws {
+        for parent in [nil, VariantID(9)] {
+            func plan(_ mode: FusionMode) throws -> FusionPlan {
+                try PlanBench.plan(mode) { request in
+                    for (index, chunk) in request.chunks.enumerated() {
+                        var variant = PlanBench.variant(
+                            UInt64(index + 1), base: 10 * index,
+                            prefix: request.chunks[..<index].map {
+                                PrefixShare(key: $0.key, tokenCount: 10, interMean: 1)
+                            })
+                        if index == 1 { variant.recompute.parent = parent }
+                        request.found[chunk.key] = [variant]
+                    }
+                }
+            }
+            let reasons: [ComputeReason?] =
+                parent == nil ? [nil, nil, nil] : [nil, .notInPrefix, .notInPrefix]
+            #expect(try plan(.prefix).reasons == reasons)
+            let repairs = try plan(.cacheCraft(alpha: 1)).repairs
+            #expect(repairs == [Repair](repeating: .none, count: 3))
+        }
+    }
+
+    @Test("Cache-Craft's rows come from token scores, or from profiles where those are preferred")
+    func preferredRows() throws {
+        for prefers in [false, true] {
+            let plan = try PlanBench.plan(.cacheCraft(alpha: 0.3)) { request in
+                let share = PrefixShare(key: key(77), tokenCount: 10, interMean: 1)
+                request.found[request.chunks[1].key] = [
+                    PlanBench.variant(
+                        prefix: [share], impact: ContextImpact(interMean: 0, intraMean: 1),
+                        scores: [9] + [Float16](repeating: 1, count: 9),
+                        profile: [Float16](repeating: 1, count: 9) + [9])
+                ]
+                request.options.prefersProfiles = prefers
+            }
+            // CFO = 0.3 · 0.5 · 1, of ten tokens two.
+            let expected: Repair =
+                prefers ? .rows([0, 9], .storedProfile) : .rows([0, 1], .tokenScores)
+            #expect(plan.repairs[1] == expected)
+        }
+    }
+
+    @Test("what counts as a score, bit by bit")
+    func scores() {
+        for bits in 0...UInt16.max {
+            let number = Float16(bitPattern: bits)
+            #expect(([number].firstNoScore == nil) == (number >= 0))
+        }
+    }
 }

@@ -106,17 +106,21 @@ private struct Salvage: Sendable {
             let space = try await db.namespace(description.name, model: description.binding)
             var writer = try await space.beginPut(
                 entry.key, tokens: metadata.tokens, context: context, domain: root.hashDomain,
+                detail: DetailRoom(for: metadata.detail, prefixCount: context.prefix.count),
                 pinned: root.retention == .pinned)
             for record in stored.records {
                 try await copy(record.header, to: &writer)
             }
             // One barrier for all at the end: before that the new store is of no use anyway.
-            _ = try await writer.commit(recompute: metadata.recompute, durability: .written)
+            _ = try await writer.commit(
+                recompute: metadata.recompute, detail: metadata.detail, durability: .written)
             return .copied
         } catch let error as LogError {
             return .lost([
                 DamageFacts(error, at: entry.location, of: entry, name: description.name)
             ])
+        } catch StoreError.shape(let what, let expected, let found) {
+            return .lost([facts("MET-4", "\(what): \(found), where \(expected) belong")])
         } catch {
             throw ShellError(
                 .cannotWrite,
