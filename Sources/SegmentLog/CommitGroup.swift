@@ -37,7 +37,7 @@ struct CommitGroup {
             // A namespace has the number of its commit (NSP-7): two of one group would be one.
             guard !hasNamespaceOperation else { return false }
             added = 1
-        case .barrier, .free: added = 0
+        case .barrier, .free, .condense: added = 0
         }
         guard memberCount + added <= capacity else { return false }
         memberCount += added
@@ -71,7 +71,7 @@ struct CommitGroup {
         !operations.indices.contains { index in
             switch operations[index].kind {
             case .puts, .moves: outcomes[index].contains(.committed)
-            case .barrier, .free: false
+            case .barrier, .free, .condense: false
             case .remove: !calledOff.contains(index)
             case .namespace: true
             }
@@ -80,6 +80,10 @@ struct CommitGroup {
 
     var endedUse: UseContents? {
         if case .free(let contents)? = operations.first?.kind { contents } else { nil }
+    }
+
+    var condenses: Bool {
+        if case .condense? = operations.first?.kind { true } else { false }
     }
 
     var members: [CommitMember] {
@@ -125,7 +129,7 @@ struct CommitGroup {
         for (index, operation) in operations.enumerated() where !calledOff.contains(index) {
             switch operation.kind {
             case .remove(_, _, _, _, let publish), .namespace(_, let publish): publish()
-            case .puts, .moves, .free, .barrier: break
+            case .puts, .moves, .free, .condense, .barrier: break
             }
         }
         for (operation, outcome) in zip(operations, outcomes) {

@@ -12,22 +12,25 @@ extension JournalEntry {
         }
     }
 
-    /// One order for all facts, so that a rewritten journal is the same on every run.
-    private var order: (UInt64, [UInt8]) {
-        switch self {
-        case .tombstone(let tombstone):
-            (tombstone.commit, tombstone.key.bytes + bigEndianBytes(tombstone.variant?.raw ?? 0))
-        case .namespaceOperation(.create(let description)):
-            (0, bigEndianBytes(UInt64(description.id.raw)))
-        case .namespaceOperation(.drop(let id, let commit)):
-            (commit, bigEndianBytes(UInt64(id.raw)))
-        case .freed(let use):
-            (use.commit, bigEndianBytes(use.useSequence))
-        }
+    /// One order for all facts, so that a rewritten journal is the same on every run: by commit,
+    /// descriptions of namespaces first, then by what the fact is of.
+    static func isOrdered(_ left: JournalEntry, _ right: JournalEntry) -> Bool {
+        let (a, b) = (left.place, right.place)
+        return a != b ? a < b : left.name.lexicographicallyPrecedes(right.name)
     }
 
-    static func isOrdered(_ left: JournalEntry, _ right: JournalEntry) -> Bool {
-        let (a, b) = (left.order, right.order)
-        return a.0 != b.0 ? a.0 < b.0 : a.1.lexicographicallyPrecedes(b.1)
+    private var place: UInt64 {
+        if case .namespaceOperation(.create) = self { 0 } else { commit }
+    }
+
+    private var name: [UInt8] {
+        switch self {
+        case .tombstone(let tombstone):
+            tombstone.key.bytes + bigEndianBytes(tombstone.variant?.raw ?? 0)
+        case .namespaceOperation(.create(let description)):
+            bigEndianBytes(UInt64(description.id.raw))
+        case .namespaceOperation(.drop(let id, _)): bigEndianBytes(UInt64(id.raw))
+        case .freed(let use): bigEndianBytes(use.useSequence)
+        }
     }
 }

@@ -76,6 +76,11 @@ extension SegmentLog {
         }
     }
 
+    /// Whether so much is available, and nothing is owed to the capacity.
+    public func hasRoom(for byteCount: UInt64) -> Bool {
+        excessBytes == 0 && availableBytes >= byteCount
+    }
+
     /// Whether a segment could be used again but for who reads there.
     public var hasHeldFreeSegment: Bool { hasHeldFreeSegment(in: 0) }
 
@@ -235,6 +240,7 @@ extension SegmentLog {
                 writeClass: handle.header.writeClass, handle: handle))
         counters.freedCount += 1
         await unlinkSmallSegments()
+        await unlinkExcess()
     }
 
     /// What is too short to be worth using again makes room for a whole one. A crash may bring the

@@ -40,6 +40,8 @@ struct QueuedOperation {
         case moves([LogPut])
         /// The end of a segment use. Alone in its group.
         case free(UseContents)
+        /// The journals are looked through. Alone in its group.
+        case condense
         case remove(
             NamespaceID, ChunkKey, VariantID?, admit: @Sendable () -> Bool,
             publish: @Sendable () -> Void)
@@ -56,13 +58,13 @@ struct QueuedOperation {
     var puts: [LogPut] {
         switch kind {
         case .puts(let puts), .moves(let puts): puts
-        case .free, .remove, .namespace, .barrier: []
+        case .free, .condense, .remove, .namespace, .barrier: []
         }
     }
 
     var isAlone: Bool {
         switch kind {
-        case .moves, .free: true
+        case .moves, .free, .condense: true
         case .puts, .remove, .namespace, .barrier: false
         }
     }
@@ -193,6 +195,7 @@ extension SegmentLog {
     /// Returns in the step in which the group became true; the caller publishes it in the same.
     private func commit(_ group: inout CommitGroup) async throws(LogError) {
         if let contents = group.endedUse { return try await end(contents) }
+        if group.condenses { return try await condenseJournals(isForced: true) }
         if group.isEmpty {
             if group.needsFlush { try await flush() }
             return

@@ -42,12 +42,31 @@ extension SegmentLog {
         unflushedFiles.formUnion(journals.map(\.file))
     }
 
+    /// Whether the journals have to keep more facts than is fair, since old commits stand in uses
+    /// that do not end by themselves. Ends of these, the oldest first, and `condense` help.
+    public var hasLongJournals: Bool {
+        let bytes = condensedBlockCount * UInt64(Superblock.blockBytes)
+        return bytes > max(4 * JournalWriter.growthBytes, superblock.capacityBytes / 128)
+    }
+
+    /// Whether a checkpoint helps already: old commits are needed for its sake alone.
+    public var hasOldCheckpoint: Bool { checkpointedCommit < endedPrefix }
+
+    /// Leaves out of the journals what nothing needs any more.
+    public func condense() async throws(LogError) {
+        _ = try await enqueue(.condense, .written)
+    }
+
     /// Writes both copies anew if that makes them much shorter. Until a copy gets its name, a
     /// failure costs nothing but length.
-    private func condenseJournals() async throws(LogError) {
-        guard journals.allSatisfy({ $0.nextBlock > condensedBlockCount * 2 }) else { return }
+    func condenseJournals(isForced: Bool = false) async throws(LogError) {
+        guard isForced || journals.allSatisfy({ $0.nextBlock > condensedBlockCount * 2 }) else {
+            return
+        }
         guard let facts = await readJournals() else { return }
-        let needed = facts.needed(checkpointedCommit: checkpointedCommit)
+        let freed = facts.freedUses
+        endedPrefix = freed.endedPrefix
+        let needed = facts.needed(freed, checkpointedCommit: checkpointedCommit)
             .sorted(by: JournalEntry.isOrdered)
         condensedBlockCount = UInt64(JournalBlock.pack(needed).count)
         guard journals.allSatisfy({ $0.nextBlock > condensedBlockCount * 2 }) else { return }
@@ -104,10 +123,12 @@ extension SegmentLog {
 }
 
 extension Set<JournalEntry> {
+    var freedUses: FreedUses {
+        FreedUses(compactMap { if case .freed(let use) = $0 { use } else { nil } })
+    }
+
     /// Without what concerns nothing that a commit of the log, or the checkpoint, still names.
-    func needed(checkpointedCommit: UInt64) -> [JournalEntry] {
-        let freed = FreedUses(
-            compactMap { if case .freed(let use) = $0 { use } else { nil } })
+    func needed(_ freed: FreedUses, checkpointedCommit: UInt64) -> [JournalEntry] {
         let ended = Swift.min(freed.endedPrefix, checkpointedCommit)
         let dropped = Set<NamespaceID>(
             compactMap { fact in

@@ -64,9 +64,20 @@ extension SegmentLog {
     }
 
     /// What files may still grow by. The checkpoint is there twice while it is written.
-    var roomBytes: UInt64 {
-        let used = allocatedBytes + 2 * snapshotBytes
-        return superblock.capacityBytes > used ? superblock.capacityBytes - used : 0
+    var roomBytes: UInt64 { superblock.capacityBytes.saturatingSubtract(spokenForBytes) }
+
+    /// What files have of the metadata slack, until cleaning gives it back.
+    public var excessBytes: UInt64 { spokenForBytes.saturatingSubtract(superblock.capacityBytes) }
+
+    private var spokenForBytes: UInt64 { allocatedBytes + 2 * snapshotBytes }
+
+    /// Free segments go back to the file system as long as there is more than the capacity.
+    func unlinkExcess() async {
+        while excessBytes > 0,
+            let place = commonFree.min(by: { free[$0].byteCount < free[$1].byteCount })
+        {
+            await unlink(free.remove(at: place))
+        }
     }
 
     /// Whole segments that the capacity has room for, beside what is no segment.

@@ -150,8 +150,11 @@ struct FreedUsesTests {
             previousCommit: 6, commit: 20)
         let facts: (FreedUse) -> Set<JournalEntry> = { [removal, .freed($0)] }
         // Older commits still count, or an older checkpoint still knows the key.
-        #expect(facts(middle).needed(checkpointedCommit: 30).contains(removal))
-        #expect(facts(begin).needed(checkpointedCommit: 8).contains(removal))
-        #expect(!facts(begin).needed(checkpointedCommit: 9).contains(removal))
+        #expect(
+            facts(middle).needed(facts(middle).freedUses, checkpointedCommit: 30).contains(removal))
+        #expect(
+            facts(begin).needed(facts(begin).freedUses, checkpointedCommit: 8).contains(removal))
+        #expect(
+            !facts(begin).needed(facts(begin).freedUses, checkpointedCommit: 9).contains(removal))
     }
 }

@@ -76,20 +76,21 @@ final class Cleaner: Sendable {
         _ core: StoreCore, _ byteCount: UInt64, isAhead: Bool, _ gained: () -> Void
     ) async throws(LogError) {
         // Tried in this run: what has no place to go now may have one later.
-        var tried: Set<UInt64> = []
+        var tried = try await endOldest(core)
         while !core.isClosed.load(ordering: .relaxed) {
             let uses = await candidates(core).filter { !tried.contains($0.useSequence) }
             if uses.isEmpty { return }
-            let available = await core.log.availableBytes
+            let before = (await core.log.availableBytes, await core.log.excessBytes)
             for victim in try await victims(among: uses, core) {
-                if await core.log.availableBytes >= byteCount { return }
+                if await core.log.hasRoom(for: byteCount) { return }
                 tried.insert(victim.use.useSequence)
                 let moved = await core.log.statistics.movedBytes
                 if try await free(victim, core), !victim.use.isHeld { gained() }
                 if isAhead { await rest(after: core.log.statistics.movedBytes - moved, core) }
             }
             // What is pinned can be copied to and fro for ever, and gains nothing.
-            if await core.log.availableBytes <= available { return }
+            let hasGained = await core.log.availableBytes > before.0
+            if !hasGained, await core.log.excessBytes >= before.1 { return }
         }
     }
 
@@ -111,7 +112,7 @@ final class Cleaner: Sendable {
 
     /// Closed uses; those that somebody reads only if there are no others, since they cannot be
     /// used again at once.
-    private func candidates(_ core: StoreCore) async -> [SegmentUse] {
+    func candidates(_ core: StoreCore) async -> [SegmentUse] {
         core.leases.endOver(at: core.now)
         let avoided = state.withLock { $0.avoided }
         let closed = await core.log.uses.filter {
@@ -249,8 +250,9 @@ extension StoreCore {
     /// Cleans behind the callers' backs, before somebody has to wait for it.
     func cleanIfLow() async {
         let target = await log.spaceKeptAhead
-        guard options.evicts, await log.availableBytes < target,
-            !isCleaning.exchange(true, ordering: .relaxed)
+        var isNeeded = await log.hasLongJournals
+        if !isNeeded { isNeeded = await !log.hasRoom(for: target) }
+        guard options.evicts, isNeeded, !isCleaning.exchange(true, ordering: .relaxed)
         else { return }
         gate.enterFromInside()
         Task(executorPreference: environment.executor) { [self] in
