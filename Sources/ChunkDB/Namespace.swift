@@ -42,6 +42,15 @@ public final class Namespace: Sendable {
         options = core.options.namespaces[description.name] ?? NamespaceOptions()
     }
 
+    /// Nobody looks into a dropped namespace any more: its heat rows are free for others.
+    deinit {
+        guard isDropped.load(ordering: .acquiring) else { return }
+        index.scan(from: IndexKey(.zero, VariantID(0))) { _, value in
+            core.heat.free(value.ordinal)
+            return true
+        }
+    }
+
     /// The key of these tokens under this namespace's model.
     public func key(tokens: [UInt32], identity: ChunkIdentity = .init()) -> ChunkKey {
         ChunkKey(tokens: tokens, bindingDigest: bindingDigest, identity: identity)

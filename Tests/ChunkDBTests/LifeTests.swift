@@ -236,6 +236,36 @@ struct LifeTests {
         try place.session { db in #expect(db.namespace("still") != nil) }
     }
 
+    @Test("what a dropped namespace had does not stay in memory, nor in the heat table")
+    func droppedHeat() throws {
+        let machine = SimulatedMachine(seed: 3)
+        let db = try machine.open()
+        let disk = machine.disk
+        try machine.run { () async throws in
+            let kept = try await db.namespace("kept", model: smallBinding(layers: 1))
+            for round in 0..<30 as Range<UInt64> {
+                try await TestChunk(1_000 + round).put(in: kept)
+                let space = try await db.namespace("round", model: smallBinding(layers: 1))
+                for owner in 0..<20 as Range<UInt64> {
+                    let chunk = TestChunk(owner)
+                    _ = try await space.put(
+                        chunk.key(in: space), tokens: chunk.tokens,
+                        layers: chunk.layers(space.binding), timeToLive: .seconds(1))
+                }
+                try await db.drop(space)
+            }
+            try await db.checkpoint()
+            // 50 rows of 16 bytes, and not 630.
+            #expect(disk.fileByteCount("heat") <= 8_192)
+            machine.scheduler.clock.jumpWall(bySeconds: 100)
+            // Their ends were theirs.
+            for round in 0..<30 as Range<UInt64> {
+                #expect(try await TestChunk(1_000 + round).isIntact(in: kept) == true)
+            }
+            await db.close()
+        }
+    }
+
     @Test("who closes second has a closed store too, when it returns", arguments: 1...20)
     func closedTwice(seed: UInt64) throws {
         let machine = SimulatedMachine(seed: seed)
