@@ -12,6 +12,8 @@ struct FirstTokenBench: Sendable {
         let fed: Double
         let load: Double
         let compute: Double
+        /// Of this process while it was fed: what a busy neighbour changes little.
+        let fedCPU: Double
         /// Work done over that of a full prefill.
         let computedShare: Double
         let bytes: Int
@@ -167,12 +169,16 @@ struct FirstTokenBench: Sendable {
     ) throws -> Sample {
         let bench = self
         let (model, tokens) = (model, tokens)
-        let (fed, result) = try session { db in
-            let start = Clocks.now
+        let (fed, fedCPU, result) = try session { db in
+            let start = Clocks()
             let (space, plan) = try await bench.plan(
                 db, mode, isContextual: isContextual, compute, change)
             let result = try await space.prefill(tokens, plan: plan, with: model)
-            return (Double(Clocks.now - start) / 1e9, result)
+            let end = Clocks()
+            return (
+                Double(end.nanoseconds - start.nanoseconds) / 1e9,
+                Double(end.processCPUNanoseconds - start.processCPUNanoseconds) / 1e9, result
+            )
         }
         let plan = result.plan
         let load = try session { db in
@@ -194,7 +200,7 @@ struct FirstTokenBench: Sendable {
             throw BenchmarkError.wrongBytes("\(mode): fed and computed from memory differ")
         }
         return Sample(
-            fed: fed, load: load, compute: seconds,
+            fed: fed, load: load, compute: seconds, fedCPU: fedCPU,
             computedShare: result.prefill.statistics.tokensComputed / Double(tokens.count),
             bytes: result.bytesRead)
     }

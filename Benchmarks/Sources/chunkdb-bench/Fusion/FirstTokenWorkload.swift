@@ -108,6 +108,7 @@ struct FirstTokenWorkload: Workload {
             }
         }
         let full = samples[0].map(\.fed).median
+        let fullCPU = samples[0].map(\.fedCPU).median
         for (mode, found) in zip(modes, samples) {
             let (fed, load, work) = (
                 found.map(\.fed).median, found.map(\.load).median, found.map(\.compute).median
@@ -120,6 +121,8 @@ struct FirstTokenWorkload: Workload {
                     metrics: [
                         "firstTokenSeconds": fed, "loadSeconds": load, "computeSeconds": work,
                         "ratioToFullPrefill": fed / full,
+                        "cpuSeconds": found.map(\.fedCPU).median,
+                        "cpuRatioToFullPrefill": found.map(\.fedCPU).median / fullCPU,
                         "computedShare": found[0].computedShare,
                         "ratioToBound": fed / bound, "loadedBytes": Double(found[0].bytes),
                     ]))

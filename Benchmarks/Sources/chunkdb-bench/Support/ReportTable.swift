@@ -50,6 +50,7 @@ struct ReportTable {
         Column(title: "load", keys: ["loadSeconds"]) { duration($0[0] * 1e9) },
         Column(title: "compute", keys: ["computeSeconds"]) { duration($0[0] * 1e9) },
         Column(title: "÷ full", keys: ["ratioToFullPrefill"]) { fixed($0[0], 3) },
+        Column(title: "CPU ÷ full", keys: ["cpuRatioToFullPrefill"]) { fixed($0[0], 3) },
         Column(title: "÷ bound", keys: ["ratioToBound"]) { fixed($0[0], 3) },
         Column(title: "cached B", keys: ["pageCacheBytes"]) { count($0[0]) },
         Column(title: "others' CPUs", keys: ["otherCPUSecondsPerSecond"]) { fixed($0[0], 2) },
