@@ -42,6 +42,8 @@ let package = Package(
                 .product(name: "Feed", package: "ChunkDB"),
                 .product(name: "BSkiplist", package: "ChunkDB"),
                 .product(name: "Retention", package: "ChunkDB"),
+                .product(name: "Fusion", package: "ChunkDB"),
+                .product(name: "AttentionFeed", package: "ChunkDB"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],

@@ -52,6 +52,7 @@ extension Namespace {
     /// How many variants of one chunk are kept is the namespace's business (`variantsPerChunk`).
     /// *Durability:* as asked for when this returns, or better.
     /// *Complexity:* a put for each chunk that is stored.
+    @discardableResult
     public func keep(
         _ result: PlannedPrefillResult, of tokens: [UInt32],
         keeping: RepairKeeping = RepairKeeping()

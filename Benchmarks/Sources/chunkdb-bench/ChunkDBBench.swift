@@ -1,5 +1,5 @@
-// chunkdb-bench: how close to the device the store comes, what its index costs, and what its
-// memory of use saves.
+// chunkdb-bench: how close to the device the store comes, what its index costs, what its memory of
+// use saves, and what repaired reuse costs and brings back.
 
 import ArgumentParser
 
@@ -12,6 +12,7 @@ struct ChunkDBBench: ParsableCommand {
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
-            OpenWorkload.self, TracesWorkload.self, ChurnWorkload.self,
+            OpenWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
+            FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
         ])
 }
