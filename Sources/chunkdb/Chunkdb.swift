@@ -16,26 +16,39 @@ struct Chunkdb: ParsableCommand {
         usage: """
             chunkdb PATH VERB [options]
             chunkdb VERB PATH [options]
+            chunkdb PATH [options]
             """,
         discussion: """
             PATH is the store's directory (write ./info for a store that is named like a verb).
+            Without a verb, lines of verbs are read, with editing, history and completion where
+            standard input is a terminal; options given then hold for every line.
             Every verb takes --json and then prints one object, errors included.
 
             Exit codes: 0 fine, 1 damage found, 2 usage, 3 cannot open the store,
-            4 no such key, variant or namespace, 5 cannot write the file.
+            4 no such key, variant or namespace, 5 cannot write the file, 130 interrupted.
+            A session fed from a pipe ends with the first code that is not 0, at a terminal with 0.
             """,
         version: "chunkdb 0",
         subcommands: verbs)
 
     /// In the order of the help.
     static let verbs: [any ParsableCommand.Type] = [
-        InfoVerb.self, LsVerb.self, ShowVerb.self, SegmentsVerb.self, SpaceVerb.self,
-        VerifyVerb.self, ExportVerb.self, RepairVerb.self, DemoVerb.self,
+        InfoVerb.self, LsVerb.self, ShowVerb.self, FindVerb.self, SegmentsVerb.self,
+        SpaceVerb.self, HexdumpVerb.self, LayoutVerb.self, VerifyVerb.self, ExportVerb.self,
+        RepairVerb.self, DemoVerb.self,
     ]
+
+    /// Those that take no PATH, and ignore one.
+    static let storelessVerbs: Set = ["layout"]
 
     static func main() {
         let words = Array(CommandLine.arguments.dropFirst())
-        Glibc.exit(Shell(console: .standard()).run(words).rawValue)
+        let console = Console.standard()
+        let lines: () -> any LineSource = {
+            if let editor = LineEditor() { return editor }
+            return PlainLines(output: console.output)
+        }
+        Glibc.exit(Shell(console: console, lines: lines).run(words).rawValue)
     }
 }
 

@@ -61,6 +61,16 @@ final class Place {
 
     var store: String { path + "/store" }
 
+    /// `chunkdb` as it was built with the tests.
+    static let executable: URL? = {
+        let tests = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let program = tests.map {
+            URL(fileURLWithPath: $0).deletingLastPathComponent().appendingPathComponent("chunkdb")
+        }
+        let isThere = program.map { FileManager.default.isExecutableFile(atPath: $0.path) }
+        return isThere == true ? program : nil
+    }()
+
     /// The shell, with what makes its answers the same on every machine.
     func run(
         _ words: [String], at other: String? = nil, terminal: Bool = false,

@@ -91,16 +91,9 @@ struct CommandLineTests {
         #expect(quick.errors.isEmpty)
     }
 
-    private static let executable = (try? FileManager.default.destinationOfSymbolicLink(
-        atPath: "/proc/self/exe")).map {
-            URL(fileURLWithPath: $0).deletingLastPathComponent().appendingPathComponent("chunkdb")
-        }
-
     @Test(
         "reaches the process: output, errors and exit code",
-        .enabled(
-            if: executable.map { FileManager.default.isExecutableFile(atPath: $0.path) } ?? false,
-            "the executable does not stand beside the tests"))
+        .enabled(if: Place.executable != nil, "the executable does not stand beside the tests"))
     func process() throws {
         let place = try Place()
         try place.makeStore()
@@ -109,7 +102,7 @@ struct CommandLineTests {
             ([place.store, "nothing"], 2), ([place.store, "show", "0000", "--buffered"], 4),
         ] as [([String], Int32)] {
             let process = Process()
-            process.executableURL = Self.executable
+            process.executableURL = Place.executable
             process.arguments = words
             let output = Pipe()
             let errors = Pipe()

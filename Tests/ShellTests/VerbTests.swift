@@ -26,6 +26,9 @@ struct VerbTests {
             "show-hostile",
             ["show", "\(key(6, binding("x", layers: 1)))", "--namespace", hostileName]
         ),
+        ("find", ["find", "\(key(1))"]),
+        ("find-removed", ["find", String("\(key(4))".prefix(8))]),
+        ("find-two-records", ["find", "\(key(5, binding("eight", layers: 8)))"]),
         ("segments", ["segments"]),
         ("verify", ["verify"]),
         ("verify-namespace", ["verify", "--namespace", "acme"]),

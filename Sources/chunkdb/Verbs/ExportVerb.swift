@@ -89,6 +89,7 @@ struct ExportVerb: ShellVerb {
     ) throws(ShellError) {
         var progress = Progress("exporting", totalBytes: root.variantBytes, on: console)
         for (row, record) in planes.extents {
+            try Interruption.check()
             let bytes: [UInt8]
             do throws(LogError) {
                 bytes = try wait { () async throws(LogError) in

@@ -41,6 +41,7 @@ struct RepairVerb: ShellVerb {
         var progress = Progress("repairing", totalBytes: total, on: console)
         var done: UInt64 = 0
         for entry in entries {
+            try Interruption.check()
             let salvage = Salvage(view: view, db: db, entry: entry)
             switch try wait({ () async throws(ShellError) in try await salvage.run() }) {
             case .copied: report.salvagedCount += 1

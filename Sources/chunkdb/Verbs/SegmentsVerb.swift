@@ -16,7 +16,7 @@ struct SegmentsVerb: ShellVerb {
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
-        let map = SegmentMap(view, on: console)
+        let map = try SegmentMap(view, on: console)
         let report = SegmentsReport(
             path: view.path, map, freeFiles: view.inspection.freeSegments.map(\.file))
         if store.json {

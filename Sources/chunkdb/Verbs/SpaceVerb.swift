@@ -16,7 +16,7 @@ struct SpaceVerb: ShellVerb {
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
-        let report = SpaceReport(view, SegmentMap(view, on: console))
+        let report = try SpaceReport(view, SegmentMap(view, on: console))
         if store.json {
             console.print(json: report)
         } else {

@@ -38,6 +38,7 @@ struct VerifyVerb: ShellVerb {
         var done: UInt64 = 0
         var next = entries[...]
         while !next.isEmpty {
+            try Interruption.check()
             let batch = Self.batch(next)
             next = next.dropFirst(batch.count)
             for stored in Self.verify(batch, view) { report.add(stored) }
