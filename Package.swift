@@ -83,7 +83,7 @@ let package = Package(
             name: "chunkdb",
             dependencies: [
                 "ChunkDB", "Feed", "Attention", "AttentionFeed", "BSkiplist", "SegmentLog",
-                "ChunkFormat", "BlockIO", "KVModel", "Primitives",
+                "Retention", "ChunkFormat", "BlockIO", "KVModel", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             resources: [.copy("Demo/model"), .copy("Demo/questions.jsonl")],

@@ -1,6 +1,7 @@
 // The inspection shell: looks into a store through the log's own reading code, without opening the
 // engine. It takes no lock and changes no byte of the store, so it works on one that is open
-// elsewhere, that is a copy, or that is damaged. `repair` writes, to another directory.
+// elsewhere, that is a copy, or that is damaged. `repair` writes, to another directory; the few
+// verbs that change a store (Support/Writing.swift) ask first, and open the engine.
 //
 // The shape is `chunkdb PATH VERB …`; `CommandLineShape` turns it into what the argument parser
 // reads. A verb is one file in Verbs/: a `ShellVerb` listed below, and nothing else knows it.
@@ -33,9 +34,11 @@ struct Chunkdb: ParsableCommand {
 
     /// In the order of the help.
     static let verbs: [any ParsableCommand.Type] = [
-        InfoVerb.self, LsVerb.self, ShowVerb.self, FindVerb.self, SegmentsVerb.self,
-        SpaceVerb.self, HexdumpVerb.self, LayoutVerb.self, VerifyVerb.self, ExportVerb.self,
-        RepairVerb.self, DemoVerb.self,
+        InfoVerb.self, LsVerb.self, ShowVerb.self, FindVerb.self, VariantsVerb.self,
+        TopVerb.self, SegmentsVerb.self, SpaceVerb.self, PolicyVerb.self, HexdumpVerb.self,
+        LayoutVerb.self, VerifyVerb.self, ExportVerb.self, DumpVerb.self, ImportVerb.self,
+        LoadVerb.self, RemoveVerb.self, PinVerb.self, UnpinVerb.self, RepairVerb.self,
+        DemoVerb.self,
     ]
 
     /// Those that take no PATH, and ignore one.

@@ -23,12 +23,15 @@ final class SteppingClock: StoreClock, @unchecked Sendable {
     // SAFETY: used by one test on one thread.
     private var now: UInt64 = 0
     private let step: UInt64
-    init(stepNanoseconds: UInt64) { step = stepNanoseconds }
+    init(stepNanoseconds: UInt64, wallSeconds: UInt64 = 0) {
+        step = stepNanoseconds
+        self.wallSeconds = wallSeconds
+    }
     var monotonicNanoseconds: UInt64 {
         now += step
         return now
     }
-    var wallSeconds: UInt64 { 0 }
+    let wallSeconds: UInt64
     func sleep(nanoseconds: UInt64) async {}
 }
 

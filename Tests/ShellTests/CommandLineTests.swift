@@ -37,7 +37,11 @@ struct CommandLineTests {
         "that makes no sense gives exit 2 and a hint",
         arguments: [
             ["/kv"], ["/kv", "frobnicate"], ["info"], ["ls", "/kv", "--limit=-1"],
-            ["ls", "/kv", "--prefix", "xyz"], ["show", "/kv"], ["show", "/kv", ""],
+            ["ls", "/kv", "--prefix", "xyz"], ["ls", "/kv", "--older-than", "7"],
+            ["ls", "/kv", "--older-than", "99999999999999999999w"], ["ls", "/kv", "--sort", "x"],
+            ["ls", "/kv", "--min-size", "1e999"], ["ls", "/kv", "--max-size", "9999999999999TiB"],
+            ["ls", "/kv", "--offset=-1"], ["top", "/kv", "--limit", "0"],
+            ["variants", "/kv", "--min", "0"], ["show", "/kv"], ["show", "/kv", ""],
             ["show", "/kv", String(repeating: "a", count: 65)],
             ["show", "/kv", "ab", "--variant", "12"], ["export", "/kv", "ab"], ["--nope"],
             ["info", "/kv", "--nope\u{1B}[31m"],

@@ -15,6 +15,15 @@ struct Usage: Encodable {
     var score: Double?
     /// What reusing it cost last; 0 when nobody said.
     var lastFixCost: Double?
+
+    /// Uses, last use and score, for tables.
+    static func cells(_ usage: Usage?) -> [String] {
+        [
+            usage.map { "\($0.useCount)" } ?? "?",
+            usage?.lastUseSeconds.map { timeText($0) } ?? "never",
+            usage?.score.map { "\(Float($0))" } ?? "?",
+        ]
+    }
 }
 
 extension StoreView {
