@@ -86,6 +86,7 @@ let package = Package(
                 "Retention", "ChunkFormat", "BlockIO", "KVModel", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            exclude: ["JSON.md"],
             resources: [.copy("Demo/model"), .copy("Demo/questions.jsonl")],
             swiftSettings: houseRules),
         .target(

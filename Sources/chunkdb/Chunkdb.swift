@@ -23,7 +23,8 @@ struct Chunkdb: ParsableCommand {
             PATH is the store's directory (write ./info for a store that is named like a verb).
             Without a verb, lines of verbs are read, with editing, history and completion where
             standard input is a terminal; options given then hold for every line.
-            Every verb takes --json and then prints one object, errors included.
+            Every verb takes --json and then prints one object, errors included
+            (Sources/chunkdb/JSON.md), and -q, which prints nothing but errors.
 
             Exit codes: 0 fine, 1 damage found, 2 usage, 3 cannot open the store,
             4 no such key, variant or namespace, 5 cannot write the file, 130 interrupted.
@@ -59,5 +60,21 @@ struct Chunkdb: ParsableCommand {
 protocol ShellVerb: ParsableCommand {
     /// Whether the answer, or the reason there is none, is to be JSON.
     var wantsJSON: Bool { get }
+    /// Whether the exit code, and errors, are all that is wanted.
+    var isQuiet: Bool { get }
     func run(on console: Console) throws(ShellError) -> ShellExit
+}
+
+extension ShellVerb {
+    var isQuiet: Bool { false }
+}
+
+/// One about a store.
+protocol StoreVerb: ShellVerb {
+    var store: StoreArguments { get }
+}
+
+extension StoreVerb {
+    var wantsJSON: Bool { store.json }
+    var isQuiet: Bool { store.quiet }
 }

@@ -26,6 +26,12 @@ final class DescriptorSink: TextSink {
     }
 }
 
+/// Nowhere.
+private final class NullSink: TextSink {
+    let isTerminal = false
+    func write(_ text: String) {}
+}
+
 enum Colour: String {
     case bold = "1"
     case dim = "2"
@@ -65,6 +71,11 @@ struct Console {
             output: DescriptorSink(.standardOutput), errors: errors,
             allowsColour: environment["NO_COLOR"] == nil && environment["TERM"] != "dumb",
             ask: isatty(STDIN_FILENO) == 1 && errors.isTerminal ? ask : nil)
+    }
+
+    /// Without answers and warnings; errors come after a verb.
+    var silenced: Console {
+        Console(output: NullSink(), errors: NullSink(), clock: clock, ask: ask)
     }
 
     func print(_ line: String = "") { output.write(line + "\n") }

@@ -46,7 +46,7 @@ struct Shell {
             }
         }
         do throws(ShellError) {
-            return try verb.run(on: console)
+            return try verb.run(on: verb.isQuiet ? console.silenced : console)
         } catch {
             return report(error, of: verb)
         }

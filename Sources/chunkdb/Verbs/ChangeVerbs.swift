@@ -4,7 +4,7 @@ import ChunkFormat
 import Primitives
 
 /// `rm KEY`: forgets a chunk, or one variant of it, for good.
-struct RemoveVerb: ShellVerb {
+struct RemoveVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "rm",
         abstract: "Removes a chunk or one of its variants; durable when it returns.",
@@ -16,7 +16,6 @@ struct RemoveVerb: ShellVerb {
     @OptionGroup var store: StoreArguments
     @OptionGroup var chunk: ChunkArguments
     @OptionGroup var write: WriteArguments
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         try Change(verb: "rm", does: "remove", store: store, chunk: chunk, write: write).run(
@@ -28,7 +27,7 @@ struct RemoveVerb: ShellVerb {
 }
 
 /// `pin KEY`: no shortage takes it from now on.
-struct PinVerb: ShellVerb {
+struct PinVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "pin",
         abstract: "Pins a chunk's variants: no shortage takes them.",
@@ -40,7 +39,6 @@ struct PinVerb: ShellVerb {
     @OptionGroup var store: StoreArguments
     @OptionGroup var chunk: ChunkArguments
     @OptionGroup var write: WriteArguments
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         try Change(verb: "pin", does: "pin", store: store, chunk: chunk, write: write).run(
@@ -52,7 +50,7 @@ struct PinVerb: ShellVerb {
 }
 
 /// `unpin KEY`: the retention policy may take it again.
-struct UnpinVerb: ShellVerb {
+struct UnpinVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "unpin",
         abstract: "Makes a chunk's pinned variants evictable again.",
@@ -64,7 +62,6 @@ struct UnpinVerb: ShellVerb {
     @OptionGroup var store: StoreArguments
     @OptionGroup var chunk: ChunkArguments
     @OptionGroup var write: WriteArguments
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         try Change(verb: "unpin", does: "unpin", store: store, chunk: chunk, write: write).run(

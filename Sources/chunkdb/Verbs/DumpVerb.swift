@@ -4,7 +4,7 @@ import Foundation
 import Primitives
 
 /// `dump NAMESPACE DIRECTORY`: a namespace as a directory of Safetensors files, one a variant.
-struct DumpVerb: ShellVerb {
+struct DumpVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "dump",
         abstract: "Writes a namespace's variants as files; goes on where it stopped.",
@@ -23,8 +23,6 @@ struct DumpVerb: ShellVerb {
 
     @Argument(help: "Where the files go; it is made if it is missing.", completion: .directory)
     var directory: String
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

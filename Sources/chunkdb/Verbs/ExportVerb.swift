@@ -5,7 +5,7 @@ import Primitives
 import SegmentLog
 
 /// `export KEY FILE`: the planes of one variant as a Safetensors file that any framework reads.
-struct ExportVerb: ShellVerb {
+struct ExportVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "export",
         abstract: "Writes one variant's planes to a new Safetensors file, verified.",
@@ -25,8 +25,6 @@ struct ExportVerb: ShellVerb {
 
     @Flag(help: "With the token ids, which are the text in clear: the file can be imported then.")
     var tokens = false
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

@@ -5,7 +5,7 @@ import Primitives
 import SegmentLog
 
 /// `find KEY`: every copy of a chunk and every tombstone of it that the log still has.
-struct FindVerb: ShellVerb {
+struct FindVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "find",
         abstract: "All copies and tombstones of a chunk in the log, living or not.",
@@ -18,8 +18,6 @@ struct FindVerb: ShellVerb {
 
     @OptionGroup var store: StoreArguments
     @OptionGroup var chunk: ChunkArguments
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

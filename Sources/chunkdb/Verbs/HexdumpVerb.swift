@@ -6,7 +6,7 @@ import SegmentLog
 
 /// `hexdump`: bytes of the store with what each of them means, as the goldens of format-spec show
 /// them. Payload is never printed.
-struct HexdumpVerb: ShellVerb {
+struct HexdumpVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "hexdump",
         abstract: "The headers of a chunk's records, or a file, field by field.",
@@ -39,8 +39,6 @@ struct HexdumpVerb: ShellVerb {
 
     @Flag(help: "Token ids as well, which are the text in clear.")
     var tokens = false
-
-    var wantsJSON: Bool { store.json }
 
     func validate() throws {
         guard (key == nil) != (file == nil) else {

@@ -4,7 +4,7 @@ import Foundation
 import Primitives
 
 /// `import FILE …`: stores what `export --tokens` wrote.
-struct ImportVerb: ShellVerb {
+struct ImportVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "import",
         abstract: "Stores variants from Safetensors files that `export --tokens` made.",
@@ -20,7 +20,6 @@ struct ImportVerb: ShellVerb {
     var namespace: String?
 
     @OptionGroup var write: WriteArguments
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         try Import(verb: "import", store: store, namespace: namespace, write: write)
@@ -29,7 +28,7 @@ struct ImportVerb: ShellVerb {
 }
 
 /// `load DIRECTORY`: stores what `dump` wrote.
-struct LoadVerb: ShellVerb {
+struct LoadVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "load",
         abstract: "Stores the variants of a directory that `dump` made; goes on where it stopped.",
@@ -45,7 +44,6 @@ struct LoadVerb: ShellVerb {
     var namespace: String?
 
     @OptionGroup var write: WriteArguments
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let names: [String]

@@ -4,7 +4,7 @@ import Primitives
 import SegmentLog
 
 /// `ls`: the stored variants, in the order of the index or another.
-struct LsVerb: ShellVerb {
+struct LsVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "ls",
         abstract: "The stored variants, by namespace, key and variant, or as --sort says.",
@@ -65,8 +65,6 @@ struct LsVerb: ShellVerb {
 
     @Option(help: "Leave out the first so many: the next page.")
     var offset = 0
-
-    var wantsJSON: Bool { store.json }
 
     func validate() throws {
         if let limit, limit < 0 { throw ValidationError("--limit must not be negative") }

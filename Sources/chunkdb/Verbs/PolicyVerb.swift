@@ -5,7 +5,7 @@ import Retention
 import SegmentLog
 
 /// `policy`: what decides which chunks stay, as far as the store itself knows.
-struct PolicyVerb: ShellVerb {
+struct PolicyVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "policy",
         abstract: "Under which policy the scores were made, and how they are spread.",
@@ -17,8 +17,6 @@ struct PolicyVerb: ShellVerb {
             """)
 
     @OptionGroup var store: StoreArguments
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

@@ -4,15 +4,13 @@ import Primitives
 import SegmentLog
 
 /// `segments`: the log's segments, what lives in each, and what cleaning would return.
-struct SegmentsVerb: ShellVerb {
+struct SegmentsVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "segments",
         abstract: "A map of the log: living, dead and unwritten bytes of each segment.",
         usage: "chunkdb PATH segments [--json]")
 
     @OptionGroup var store: StoreArguments
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

@@ -4,15 +4,13 @@ import Primitives
 import SegmentLog
 
 /// `space`: where the bytes of the store are, and how many it takes to keep one.
-struct SpaceVerb: ShellVerb {
+struct SpaceVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "space",
         abstract: "Where the bytes are: planes, headers, dead, metadata; and the amplification.",
         usage: "chunkdb PATH space [--json]")
 
     @OptionGroup var store: StoreArguments
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

@@ -4,7 +4,7 @@ import Primitives
 import SegmentLog
 
 /// `top`: the largest, hottest, coldest and most wasteful variants.
-struct TopVerb: ShellVerb {
+struct TopVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "top",
         abstract: "The largest, hottest, coldest and most wasteful variants.",
@@ -21,8 +21,6 @@ struct TopVerb: ShellVerb {
 
     @Option(help: "So many of each.")
     var limit = 5
-
-    var wantsJSON: Bool { store.json }
 
     func validate() throws {
         guard limit > 0 else { throw ValidationError("--limit counts from 1") }

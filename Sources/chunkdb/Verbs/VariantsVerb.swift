@@ -5,12 +5,11 @@ import Primitives
 import SegmentLog
 
 /// `variants`: chunks that are stored in several forms, and what tells these apart.
-struct VariantsVerb: ShellVerb {
+struct VariantsVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "variants",
         abstract: "Chunks stored in several forms: after which prefixes, how much they matter.",
-        usage:
-            "chunkdb PATH variants [--namespace NAME] [--prefix HEX] [--min N] [--limit N] [--json]",
+        usage: "chunkdb PATH variants [--namespace NAME] [--prefix HEX] [--min N] [--json]",
         discussion: """
             Inter and intra are Cache-Craft's context impact: mean attention to what stood before \
             the chunk and within it, where they were captured. Chunks with the most forms first.
@@ -29,8 +28,6 @@ struct VariantsVerb: ShellVerb {
 
     @Option(help: "At most so many chunks; how many more there are is said.")
     var limit: Int?
-
-    var wantsJSON: Bool { store.json }
 
     func validate() throws {
         guard min > 0, limit ?? 0 >= 0 else {

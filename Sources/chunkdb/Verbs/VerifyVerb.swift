@@ -4,7 +4,7 @@ import Primitives
 import SegmentLog
 
 /// `verify`: reads every live record and compares it with its seals and digests; changes nothing.
-struct VerifyVerb: ShellVerb {
+struct VerifyVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Reads and checks everything that is stored; exit code 1 on damage.",
@@ -19,8 +19,6 @@ struct VerifyVerb: ShellVerb {
 
     @Option(help: "Only this namespace: its name, or # and its number.")
     var namespace: String?
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let began = console.clock.monotonicNanoseconds
