@@ -36,10 +36,10 @@ struct Chunkdb: ParsableCommand {
     /// In the order of the help.
     static let verbs: [any ParsableCommand.Type] = [
         InfoVerb.self, LsVerb.self, ShowVerb.self, FindVerb.self, VariantsVerb.self,
-        TopVerb.self, SegmentsVerb.self, SpaceVerb.self, PolicyVerb.self, HexdumpVerb.self,
-        LayoutVerb.self, VerifyVerb.self, ExportVerb.self, DumpVerb.self, ImportVerb.self,
-        LoadVerb.self, RemoveVerb.self, PinVerb.self, UnpinVerb.self, RepairVerb.self,
-        DemoVerb.self,
+        TopVerb.self, SegmentsVerb.self, SpaceVerb.self, PolicyVerb.self, ReportVerb.self,
+        HexdumpVerb.self, LayoutVerb.self, VerifyVerb.self, ExportVerb.self, DumpVerb.self,
+        ImportVerb.self, LoadVerb.self, RemoveVerb.self, PinVerb.self, UnpinVerb.self,
+        RepairVerb.self, DemoVerb.self,
     ]
 
     /// Those that take no PATH, and ignore one.

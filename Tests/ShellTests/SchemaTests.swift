@@ -55,6 +55,7 @@ struct SchemaTests {
         questions += [
             ["space"], ["layout"], ["hexdump", "\(key(2))"], ["dump", "acme", dump],
             ["export", "\(key(2))", file, "--tokens"], ["pin", "\(key(2))", "--yes"],
+            ["report", "--output", place.path + "/report.html"],
             ["unpin", "\(key(2))", "--yes"], ["import", file, "--yes"],
             ["load", dump, "--yes"], ["ls", "--long"], ["show", "\(key(2))", "--digests"],
         ]
@@ -198,7 +199,7 @@ struct SchemaTests {
             let count = Int.random(in: 0..<5, using: &generator)
             var words = [verb] + (0..<count).map { _ in pieces.randomElement(using: &generator)! }
             // These make files where a word says: in a place of its own.
-            if ["export", "repair", "dump"].contains(verb) {
+            if ["export", "repair", "dump", "report"].contains(verb) {
                 words = [verb] + words.dropFirst().filter { $0.hasPrefix("--") || $0 == "acme" }
                 words.append(place.path + "/made")
             }

@@ -88,7 +88,7 @@ struct SessionTests {
         let lines = ScriptedLines(
             [],
             tabs: [
-                ("", "s"), ("help ", "re"), ("ls ", "--li"), ("ls --namespace ", ""),
+                ("", "s"), ("help ", "rep"), ("ls ", "--li"), ("ls --namespace ", ""),
                 ("show ", String(one.prefix(5)).uppercased()), ("ls --prefix ", ""),
                 ("show \(one) ", ""), ("frobnicate ", ""), ("ls 'x", ""), ("ls ", "x"),
                 ("show ", "xyz"), ("show --namespace acme ", ""),
@@ -97,7 +97,7 @@ struct SessionTests {
         let offered = lines.offered
         try #require(offered.count == 12)
         #expect(offered[0] == ["show", "segments", "space"])
-        #expect(offered[1] == ["repair"])
+        #expect(offered[1] == ["report", "repair"])
         #expect(offered[2] == ["--limit"])
         // Quoted as the session reads it back, and harmless on a terminal.
         #expect(offered[3] == ["\"evil\\u{1b}]0;owned\\u{7}\\u{202e}gnp\"", "acme", "wide"])
