@@ -12,6 +12,7 @@ struct ChunkDBBench: ParsableCommand {
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
-            OpenWorkload.self, TracesWorkload.self,
+            OpenWorkload.self, TracesWorkload.self, CompareVerb.self,
+            PlotVerb.self,
         ])
 }
