@@ -84,9 +84,10 @@ let package = Package(
             name: "chunkdb",
             dependencies: [
                 "ChunkDB", "Feed", "Attention", "AttentionFeed", "Fusion", "BSkiplist", "SegmentLog",
-                "ChunkFormat", "BlockIO", "KVModel", "Primitives",
+                "Retention", "ChunkFormat", "BlockIO", "KVModel", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
+            exclude: ["JSON.md", "Completions", "Manual"],
             resources: [.copy("Demo/model"), .copy("Demo/questions.jsonl")],
             swiftSettings: houseRules),
         .target(

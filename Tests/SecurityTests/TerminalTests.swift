@@ -39,9 +39,17 @@ struct TerminalTests {
             }
             await db.close()
         }
-        for words in [["info"], ["ls"], ["verify"], ["ls", "--namespace", names[0]]] {
+        let report = place.path + "-report.html"
+        defer { try? FileManager.default.removeItem(atPath: report) }
+        for words in [
+            ["info"], ["ls"], ["verify"], ["ls", "--namespace", names[0]], ["ls", "--long"],
+            ["variants", "--min", "1"], ["top"], ["policy"], ["segments"], ["space"],
+            ["report", "-o", report], ["hexdump", "--file", "journal-0"],
+            ["hexdump", "--file", "checkpoint"],
+        ] {
             for more in [[], ["--json"]] {
                 let sink = Sink()
+                try? FileManager.default.removeItem(atPath: report)
                 let console = Console(output: sink, errors: sink)
                 let exit = Shell(console: console).run(
                     [place.path] + words + more + ["--buffered", "--engine", "threads"])

@@ -23,12 +23,15 @@ final class SteppingClock: StoreClock, @unchecked Sendable {
     // SAFETY: used by one test on one thread.
     private var now: UInt64 = 0
     private let step: UInt64
-    init(stepNanoseconds: UInt64) { step = stepNanoseconds }
+    init(stepNanoseconds: UInt64, wallSeconds: UInt64 = 0) {
+        step = stepNanoseconds
+        self.wallSeconds = wallSeconds
+    }
     var monotonicNanoseconds: UInt64 {
         now += step
         return now
     }
-    var wallSeconds: UInt64 { 0 }
+    let wallSeconds: UInt64
     func sleep(nanoseconds: UInt64) async {}
 }
 
@@ -60,6 +63,16 @@ final class Place {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
     var store: String { path + "/store" }
+
+    /// `chunkdb` as it was built with the tests.
+    static let executable: URL? = {
+        let tests = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        let program = tests.map {
+            URL(fileURLWithPath: $0).deletingLastPathComponent().appendingPathComponent("chunkdb")
+        }
+        let isThere = program.map { FileManager.default.isExecutableFile(atPath: $0.path) }
+        return isThere == true ? program : nil
+    }()
 
     /// The shell, with what makes its answers the same on every machine.
     func run(

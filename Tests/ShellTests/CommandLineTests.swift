@@ -37,7 +37,11 @@ struct CommandLineTests {
         "that makes no sense gives exit 2 and a hint",
         arguments: [
             ["/kv"], ["/kv", "frobnicate"], ["info"], ["ls", "/kv", "--limit=-1"],
-            ["ls", "/kv", "--prefix", "xyz"], ["show", "/kv"], ["show", "/kv", ""],
+            ["ls", "/kv", "--prefix", "xyz"], ["ls", "/kv", "--older-than", "7"],
+            ["ls", "/kv", "--older-than", "99999999999999999999w"], ["ls", "/kv", "--sort", "x"],
+            ["ls", "/kv", "--min-size", "1e999"], ["ls", "/kv", "--max-size", "9999999999999TiB"],
+            ["ls", "/kv", "--offset=-1"], ["top", "/kv", "--limit", "0"],
+            ["variants", "/kv", "--min", "0"], ["show", "/kv"], ["show", "/kv", ""],
             ["show", "/kv", String(repeating: "a", count: 65)],
             ["show", "/kv", "ab", "--variant", "12"], ["export", "/kv", "ab"], ["--nope"],
             ["info", "/kv", "--nope\u{1B}[31m"],
@@ -91,16 +95,9 @@ struct CommandLineTests {
         #expect(quick.errors.isEmpty)
     }
 
-    private static let executable = (try? FileManager.default.destinationOfSymbolicLink(
-        atPath: "/proc/self/exe")).map {
-            URL(fileURLWithPath: $0).deletingLastPathComponent().appendingPathComponent("chunkdb")
-        }
-
     @Test(
         "reaches the process: output, errors and exit code",
-        .enabled(
-            if: executable.map { FileManager.default.isExecutableFile(atPath: $0.path) } ?? false,
-            "the executable does not stand beside the tests"))
+        .enabled(if: Place.executable != nil, "the executable does not stand beside the tests"))
     func process() throws {
         let place = try Place()
         try place.makeStore()
@@ -109,7 +106,7 @@ struct CommandLineTests {
             ([place.store, "nothing"], 2), ([place.store, "show", "0000", "--buffered"], 4),
         ] as [([String], Int32)] {
             let process = Process()
-            process.executableURL = Self.executable
+            process.executableURL = Place.executable
             process.arguments = words
             let output = Pipe()
             let errors = Pipe()

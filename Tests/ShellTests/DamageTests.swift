@@ -64,6 +64,23 @@ struct DamageTests {
         let show = place.run(["show", "\(key(3))"])
         #expect(show.exit == .damageFound)
         try Snapshot.compare(show, "show-damaged", in: place)
+        let find = place.run(["find", "\(key(3))"])
+        #expect(find.exit == .notFound)
+        #expect(find.output.contains("1 record of the log did not open"))
+        let variants = place.run(["variants", "--min", "1"])
+        #expect(variants.exit == .damageFound && variants.output.contains("DAMAGED"))
+        // The largest is known without its header, its overhead is not.
+        let top = try place.run(["top", "--limit", "9", "--json"]).json
+        let largest = try #require(top["largest"] as? [[String: Any]])
+        let damaged = largest.filter { $0["key"] as? String == "\(key(3))" }
+        #expect(damaged.count == 1 && damaged[0]["overheadBytes"] == nil)
+        #expect(place.run(["ls", "--long"]).exit == .fine)
+        // What does not open has no age.
+        let ages = try place.run(["ls", "--newer-than", "4w", "--json"]).json
+        #expect(ages["matchedCount"] as? Int == 5)
+        let dump = place.run(["hexdump", "\(key(3))"])
+        #expect(dump.exit == .damageFound)
+        #expect(dump.output.contains("✗") && dump.output.contains("REC-5"))
         let verify = place.run(["verify", "--json"])
         #expect(verify.exit == .damageFound)
         let found = try damages(verify)

@@ -32,7 +32,9 @@ enum Snapshot {
         text.replacingOccurrences(of: place.path, with: "<place>")
             .replacing(/\b[0-9a-f]{32}\b/, with: "<digest>")
             .replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/, with: "<time>")
-            .replacing(/"(createdSeconds|allocatedBytes|elapsedSeconds)" : [0-9.e-]+/) {
+            .replacing(
+                /"(createdSeconds|allocatedBytes|elapsedSeconds|lastUseSeconds)" : [0-9.e-]+/
+            ) {
                 "\"\($0.1)\" : 0"
             }
             .replacing(/verified in [0-9.]+ s/, with: "verified in <seconds> s")

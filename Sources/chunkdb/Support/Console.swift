@@ -26,6 +26,12 @@ final class DescriptorSink: TextSink {
     }
 }
 
+/// Nowhere.
+private final class NullSink: TextSink {
+    let isTerminal = false
+    func write(_ text: String) {}
+}
+
 enum Colour: String {
     case bold = "1"
     case dim = "2"
@@ -40,22 +46,36 @@ struct Console {
     let clock: any StoreClock
     /// Off where the user said so (no-color.org), whatever the sink is.
     let allowsColour: Bool
+    /// Asks whoever sits there for a yes; `nil` where nobody does.
+    let ask: ((String) -> Bool)?
 
     init(
         output: any TextSink, errors: any TextSink, clock: any StoreClock = SystemClock(),
-        allowsColour: Bool = true
+        allowsColour: Bool = true, ask: ((String) -> Bool)? = nil
     ) {
         self.output = output
         self.errors = errors
         self.clock = clock
         self.allowsColour = allowsColour
+        self.ask = ask
     }
 
     static func standard() -> Console {
         let environment = ProcessInfo.processInfo.environment
+        let errors = DescriptorSink(.standardError)
+        let ask: (String) -> Bool = { question in
+            errors.write(question)
+            return ["y", "yes"].contains(readLine()?.lowercased())
+        }
         return Console(
-            output: DescriptorSink(.standardOutput), errors: DescriptorSink(.standardError),
-            allowsColour: environment["NO_COLOR"] == nil && environment["TERM"] != "dumb")
+            output: DescriptorSink(.standardOutput), errors: errors,
+            allowsColour: environment["NO_COLOR"] == nil && environment["TERM"] != "dumb",
+            ask: isatty(STDIN_FILENO) == 1 && errors.isTerminal ? ask : nil)
+    }
+
+    /// Without answers and warnings; errors come after a verb.
+    var silenced: Console {
+        Console(output: NullSink(), errors: NullSink(), clock: clock, ask: ask)
     }
 
     func print(_ line: String = "") { output.write(line + "\n") }

@@ -1,7 +1,8 @@
 // `--json`: one object per verb, keys in lowerCamelCase and in a fixed (sorted) order, units at the
 // end of names. Byte counts and commit numbers are whole numbers; keys, variants, digests are
-// lowercase hexadecimal strings. A member that has no value is absent. The schema is the doc
-// comments of the Encodable structs beside each verb, and ShellTests holds every verb to it.
+// lowercase hexadecimal strings. A member that has no value is absent. The schema is JSON.md,
+// the doc comments of the Encodable structs beside each verb say the same, and ShellTests holds
+// every verb to the page.
 
 import Foundation
 

@@ -84,18 +84,24 @@ struct Listing: Sendable {
     /// All stored variants of the one chunk that the arguments name.
     /// *Throws:* `.notFound` when there is none, `.usage` when several keys begin so.
     func variants(of chunk: ChunkArguments) throws(ShellError) -> [CheckpointEntry] {
-        let found = entries(prefix: chunk.key, namespaces: try namespaceIDs(chunk.namespace))
+        try variants(of: chunk.key, namespace: chunk.namespace, variant: chunk.variant)
+    }
+
+    func variants(
+        of prefix: KeyPrefix, namespace: String?, variant: VariantID?
+    ) throws(ShellError) -> [CheckpointEntry] {
+        let found = entries(prefix: prefix, namespaces: try namespaceIDs(namespace))
         let keys = Set(found.map(\.key)).sorted()
         guard let key = keys.first else {
-            throw ShellError(.notFound, "no key begins with \(chunk.key)")
+            throw ShellError(.notFound, "no key begins with \(prefix)")
         }
         guard keys.count == 1 else {
             let shown = keys.prefix(8).map { "  \($0)" }.joined(separator: "\n")
             let more = keys.count > 8 ? "\n  … and \(keys.count - 8) more" : ""
             throw ShellError(
-                .usage, "\(keys.count) keys begin with \(chunk.key):\n\(shown)\(more)")
+                .usage, "\(keys.count) keys begin with \(prefix):\n\(shown)\(more)")
         }
-        guard let variant = chunk.variant else { return found }
+        guard let variant else { return found }
         let wanted = found.filter { $0.variant == variant }
         guard !wanted.isEmpty else {
             let stored = Set(found.map(\.variant)).sorted().map(\.description)

@@ -1,4 +1,5 @@
 import ChunkFormat
+import Foundation
 import KVModel
 import Primitives
 
@@ -28,6 +29,22 @@ enum PlaneMetadata {
             ("rotaryScaling", "\(binding.rotary.scaling)"),
             ("tensorParallelRank", "\(binding.tensorParallelRank)"),
             ("tensorParallelSize", "\(binding.tensorParallelSize)"),
+        ]
+    }
+
+    /// What it takes to store the variant again, in the format's own words: the namespace with its
+    /// model, and the token ids with what was captured of them. Binary values are in base 64.
+    static func pairsForImport(_ record: PayloadRecord, _ namespace: NamespaceDescription)
+        -> [(name: String, value: String)]
+    {
+        [
+            ("hashDomain", "\(record.hashDomain)"),
+            ("retention", "\(record.retention)"),
+            (
+                "namespaceOperation",
+                Data(NamespaceOperation.create(namespace).encode()).base64EncodedString()
+            ),
+            ("chunkMetadata", Data(record.metadata).base64EncodedString()),
         ]
     }
 }

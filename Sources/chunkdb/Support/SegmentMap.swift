@@ -45,7 +45,8 @@ struct SegmentMap {
     private(set) var damagedVariantCount = 0
 
     /// *Complexity:* one read a living record.
-    init(_ view: StoreView, on console: Console) {
+    /// *Throws:* `.interrupted`.
+    init(_ view: StoreView, on console: Console) throws(ShellError) {
         segments = view.inspection.segments.map { handle, usedBytes in
             Segment(
                 file: handle.fileName, useSequence: handle.header.useSequence,
@@ -59,6 +60,7 @@ struct SegmentMap {
         }
         var progress = Progress("mapping", total: UInt64(entries.count), on: console)
         for (index, entry) in entries.enumerated() {
+            try Interruption.check()
             let stored = CallerThread.wait { await view.open(entry) }
             if !stored.damages.isEmpty { damagedVariantCount += 1 }
             for record in stored.records {

@@ -4,13 +4,36 @@ import ArgumentParser
 
 struct Shell {
     let console: Console
+    /// Where a session reads its lines; without one, `chunkdb PATH` alone is a usage error.
+    var lines: (() -> any LineSource)?
 
+    /// One verb, or, when there is none, a session.
     func run(_ arguments: [String]) -> ShellExit {
-        let verbs = Chunkdb.verbs.map { $0._commandName }
+        guard let lines, let path = CommandLineShape.sessionPath(arguments, verbs: Self.verbs)
+        else { return runOnce(arguments) }
+        do {
+            _ = try StoreArguments.parse(arguments)
+        } catch {
+            return explain(error)
+        }
+        do throws(ShellError) {
+            return try Session(
+                shell: self, path: path, options: Array(arguments.dropFirst()),
+                lines: lines()
+            ).run()
+        } catch {
+            complain(error.message)
+            return error.exit
+        }
+    }
+
+    private static let verbs = Chunkdb.verbs.map { $0._commandName }
+
+    func runOnce(_ arguments: [String]) -> ShellExit {
         var command: any ParsableCommand
         do {
             command = try Chunkdb.parseAsRoot(
-                CommandLineShape.verbFirst(arguments, verbs: verbs))
+                CommandLineShape.verbFirst(arguments, verbs: Self.verbs))
         } catch {
             return explain(error)
         }
@@ -23,7 +46,7 @@ struct Shell {
             }
         }
         do throws(ShellError) {
-            return try verb.run(on: console)
+            return try verb.run(on: verb.isQuiet ? console.silenced : console)
         } catch {
             return report(error, of: verb)
         }
@@ -59,7 +82,7 @@ struct Shell {
         return error.exit
     }
 
-    private func complain(_ message: String) {
+    func complain(_ message: String) {
         let lines = message.split(separator: "\n").map { printable($0) }
         console.errors.write(
             console.painted("chunkdb:", .red, on: console.errors)
@@ -72,8 +95,7 @@ enum CommandLineShape {
     /// The words with the verb in front. A first word that is a verb or an option stays where it
     /// is; any other is a path. *Throws:* `.usage` when no verb follows the path.
     static func verbFirst(_ words: [String], verbs: [String]) throws(ShellError) -> [String] {
-        guard let path = words.first, !path.hasPrefix("-"), !verbs.contains(path), path != "help"
-        else { return words }
+        guard let path = path(words, verbs: verbs) else { return words }
         let choices = "verbs are \(verbs.joined(separator: ", "))"
         guard words.count > 1 else {
             throw ShellError(.usage, "\(path): which verb? \(choices)")
@@ -83,6 +105,22 @@ enum CommandLineShape {
             throw ShellError(
                 .usage, "\(verb): not a verb; \(choices), as in `chunkdb PATH info`")
         }
-        return [verb, path] + words.dropFirst(2)
+        // About the program, not about a store.
+        let place = Chunkdb.storelessVerbs.contains(verb) ? [] : [path]
+        return [verb] + place + words.dropFirst(2)
+    }
+
+    /// The store of a session: a path that no verb follows.
+    static func sessionPath(_ words: [String], verbs: [String]) -> String? {
+        guard let path = path(words, verbs: verbs), words.count == 1 || words[1].hasPrefix("-")
+        else { return nil }
+        return path
+    }
+
+    private static func path(_ words: [String], verbs: [String]) -> String? {
+        guard let first = words.first, !first.hasPrefix("-"), !verbs.contains(first),
+            first != "help"
+        else { return nil }
+        return first
     }
 }

@@ -13,6 +13,9 @@ struct StoreArguments: ParsableArguments {
     @Flag(help: "Print one JSON object instead of text.")
     var json = false
 
+    @Flag(name: [.short, .long], help: "Print nothing but errors; the exit code tells.")
+    var quiet = false
+
     @Flag(help: "Read through the page cache, for file systems without direct I/O.")
     var buffered = false
 

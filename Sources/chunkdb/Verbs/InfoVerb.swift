@@ -6,14 +6,13 @@ import Primitives
 import SegmentLog
 
 /// `info`: what store this is, what it holds, how it is read, and what reading found.
-struct InfoVerb: ShellVerb {
+struct InfoVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "info",
         abstract: "The store at a glance: identity, space, namespaces, health.",
         usage: "chunkdb PATH info [--json] [--buffered]")
 
     @OptionGroup var store: StoreArguments
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

@@ -8,7 +8,7 @@ import SegmentLog
 
 /// `plan PROMPTFILE`: what would be reused of a prompt, what recomputed, and why. Payloads are not
 /// read, nothing is computed.
-struct PlanVerb: ShellVerb {
+struct PlanVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "plan",
         abstract: "What a prompt would reuse of the store, and what it would recompute.",
@@ -27,8 +27,6 @@ struct PlanVerb: ShellVerb {
 
     @Argument(help: "The prompt, as JSON.", completion: .file(extensions: ["json"]))
     var prompt: String
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let file = try PromptFile(path: prompt)

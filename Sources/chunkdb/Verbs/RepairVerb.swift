@@ -8,7 +8,7 @@ import SegmentLog
 /// `repair TARGET`: copies every variant that verifies into a new store, and lists what did not.
 /// The damaged store is only read: nothing is mended by guessing (CONTRACT L-2), and a repair that
 /// went wrong can be repeated.
-struct RepairVerb: ShellVerb {
+struct RepairVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "repair",
         abstract: "Copies what verifies into a new store, and lists what does not.",
@@ -23,8 +23,6 @@ struct RepairVerb: ShellVerb {
 
     @Argument(help: "The directory of the new store; there must be none yet.")
     var target: String
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
@@ -41,6 +39,7 @@ struct RepairVerb: ShellVerb {
         var progress = Progress("repairing", totalBytes: total, on: console)
         var done: UInt64 = 0
         for entry in entries {
+            try Interruption.check()
             let salvage = Salvage(view: view, db: db, entry: entry)
             switch try wait({ () async throws(ShellError) in try await salvage.run() }) {
             case .copied: report.salvagedCount += 1

@@ -4,7 +4,7 @@ import Primitives
 import SegmentLog
 
 /// `segments`: the log's segments, what lives in each, and what cleaning would return.
-struct SegmentsVerb: ShellVerb {
+struct SegmentsVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "segments",
         abstract: "A map of the log: living, dead and unwritten bytes of each segment.",
@@ -12,11 +12,9 @@ struct SegmentsVerb: ShellVerb {
 
     @OptionGroup var store: StoreArguments
 
-    var wantsJSON: Bool { store.json }
-
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
-        let map = SegmentMap(view, on: console)
+        let map = try SegmentMap(view, on: console)
         let report = SegmentsReport(
             path: view.path, map, freeFiles: view.inspection.freeSegments.map(\.file))
         if store.json {

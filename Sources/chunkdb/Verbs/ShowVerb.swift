@@ -5,7 +5,7 @@ import Primitives
 import SegmentLog
 
 /// `show KEY`: everything the headers of one chunk say; its payload is not read.
-struct ShowVerb: ShellVerb {
+struct ShowVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "show",
         abstract: "One chunk: its variants, where their planes stand, what a planner knows.",
@@ -21,8 +21,6 @@ struct ShowVerb: ShellVerb {
 
     @Flag(help: "The token ids, which are the text in clear, and the scores of each.")
     var tokens = false
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()

@@ -4,7 +4,7 @@ import Primitives
 import SegmentLog
 
 /// `space`: where the bytes of the store are, and how many it takes to keep one.
-struct SpaceVerb: ShellVerb {
+struct SpaceVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "space",
         abstract: "Where the bytes are: planes, headers, dead, metadata; and the amplification.",
@@ -12,11 +12,9 @@ struct SpaceVerb: ShellVerb {
 
     @OptionGroup var store: StoreArguments
 
-    var wantsJSON: Bool { store.json }
-
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
-        let report = SpaceReport(view, SegmentMap(view, on: console))
+        let report = try SpaceReport(view, SegmentMap(view, on: console))
         if store.json {
             console.print(json: report)
         } else {

@@ -4,7 +4,7 @@ import Primitives
 import SegmentLog
 
 /// `verify`: reads every live record and compares it with its seals and digests; changes nothing.
-struct VerifyVerb: ShellVerb {
+struct VerifyVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Reads and checks everything that is stored; exit code 1 on damage.",
@@ -19,8 +19,6 @@ struct VerifyVerb: ShellVerb {
 
     @Option(help: "Only this namespace: its name, or # and its number.")
     var namespace: String?
-
-    var wantsJSON: Bool { store.json }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let began = console.clock.monotonicNanoseconds
@@ -38,6 +36,7 @@ struct VerifyVerb: ShellVerb {
         var done: UInt64 = 0
         var next = entries[...]
         while !next.isEmpty {
+            try Interruption.check()
             let batch = Self.batch(next)
             next = next.dropFirst(batch.count)
             for stored in Self.verify(batch, view) { report.add(stored) }

@@ -1,6 +1,7 @@
 // What every verb ends in: one object, the same for all of them, so that a later verb, a peer or a
 // comparison of two runs needs no new words. README.md, "The JSON", is its documentation.
 
+import ChunkDB
 import Foundation
 
 /// One run of one verb.
@@ -13,6 +14,32 @@ struct BenchmarkReport: Codable, Sendable {
     var results: [BenchmarkResult]
     /// What a reader must know before using a number.
     var notes: [String] = []
+    /// XXH3-128 of the results as JSON with sorted keys: names a run wherever it is quoted.
+    var resultDigest: String?
+
+    /// Taken once all results are in.
+    mutating func seal() throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        resultDigest = "\(Digest128(hashing: [UInt8](try encoder.encode(results))))"
+    }
+
+    /// One line a number, for spreadsheets: verb, question, subject, metric, value.
+    func csv() -> String {
+        func cell(_ text: String) -> String {
+            text.contains { ",\"\n".contains($0) }
+                ? "\"\(text.replacing("\"", with: "\"\""))\"" : text
+        }
+        var lines = ["verb,name,subject,metric,value"]
+        for result in results {
+            for (metric, value) in result.metrics.sorted(by: { $0.key < $1.key }) {
+                lines.append(
+                    [verb, result.name, result.subject, metric, "\(value)"].map(cell)
+                        .joined(separator: ","))
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
 
     func json() throws -> String {
         let encoder = JSONEncoder()

@@ -16,6 +16,7 @@ struct ReportTable {
         Column(title: "p50", keys: ["p50Nanoseconds"]) { duration($0[0]) },
         Column(title: "p99", keys: ["p99Nanoseconds"]) { duration($0[0]) },
         Column(title: "p99.9", keys: ["p999Nanoseconds"]) { duration($0[0]) },
+        Column(title: "max", keys: ["maxNanoseconds"]) { duration($0[0]) },
         Column(title: "CPU-s/GiB", keys: ["cpuSecondsPerGiB"]) { fixed($0[0], 3) },
         Column(title: "of device", keys: ["ratioToDevice"]) { fixed($0[0], 2) },
         Column(title: "(low–high)", keys: ["ratioLow", "ratioHigh"]) {
@@ -90,6 +91,7 @@ struct ReportTable {
         ]
         lines += aligned(rows)
         lines += report.notes.map { "· \($0)" }
+        if let digest = report.resultDigest { lines.append("results \(digest)") }
         return lines.joined(separator: "\n")
     }
 

@@ -8,6 +8,9 @@ struct CommonOptions: ParsableArguments {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    @Flag(help: "Print one line a number, separated by commas.")
+    var csv = false
+
     @Flag(help: "Tiny inputs, for tests: proves that the verb works, measures nothing.")
     var smoke = false
 
@@ -83,11 +86,13 @@ extension Workload {
             report.notes.append(
                 "the machine was busy with other work; see the load and others' CPUs")
         }
+        try report.seal()
         return report
     }
 
     func run() throws {
         let report = try report()
+        if common.csv { return print(report.csv()) }
         print(common.json ? try report.json() : ReportTable.text(report))
     }
 }

@@ -1,0 +1,26 @@
+// plot: a report's JSON as one HTML file with plots. It measures nothing.
+
+import ArgumentParser
+import Foundation
+
+struct PlotVerb: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plot",
+        abstract: "Draws a report's JSON as one self-contained HTML file.")
+
+    @Argument(help: "A report that --json printed.", completion: .file(extensions: ["json"]))
+    var report: String
+
+    @Option(name: [.short, .long], help: "The file to make; it must not exist.")
+    var output: String
+
+    func run() throws {
+        let page = ReportPage(report: try CompareVerb.read(report))
+        do {
+            try Data(page.html.utf8).write(
+                to: URL(filePath: output), options: .withoutOverwriting)
+        } catch {
+            throw ValidationError("\(output): \(error.localizedDescription)")
+        }
+    }
+}

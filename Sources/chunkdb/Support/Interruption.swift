@@ -1,0 +1,24 @@
+// Ctrl-C while a session runs a verb: the verb ends and the session goes on. A one-shot `chunkdb`
+// watches nothing, and the signal ends it as it ends every process.
+
+import Glibc
+import Synchronization
+
+enum Interruption {
+    private static let isPending = Atomic<Bool>(false)
+
+    /// From now on Ctrl-C is noted instead of ending the process.
+    static func watch() {
+        // The first use makes the atomic; a signal handler may not.
+        isPending.store(false, ordering: .relaxed)
+        signal(SIGINT) { _ in Interruption.isPending.store(true, ordering: .relaxed) }
+    }
+
+    /// Before each verb: what was pressed before was meant for another.
+    static func clear() { isPending.store(false, ordering: .relaxed) }
+
+    /// *Throws:* `.interrupted` when Ctrl-C was pressed; for loops that take long.
+    static func check() throws(ShellError) {
+        if isPending.load(ordering: .relaxed) { throw ShellError(.interrupted, "interrupted") }
+    }
+}

@@ -1,0 +1,184 @@
+// One variant as a Safetensors file, out of the store and back into one. The file's metadata says
+// what planes alone do not; with the token ids it holds all it takes to store the variant again.
+
+import ChunkDB
+import ChunkFormat
+import Foundation
+import KVModel
+import Primitives
+import SegmentLog
+
+/// The planes of a variant in file order, and what the file calls them.
+struct PlaneFile {
+    let tensors: [(name: String, elementType: ElementType, shape: [Int])]
+    private let extents: [(row: ExtentRow, record: PayloadRecord)]
+    private let metadata: [(name: String, value: String)]
+    private let planeBytes: UInt64
+
+    /// `StoreView.open` has checked that every plane is there once, of its size.
+    /// - Parameter tokens: with the token ids, which are the text in clear; the file can be
+    ///   imported then.
+    /// *Throws:* `.damageFound`, `.notFound` without a namespace's description, `.usage` for
+    /// planes in a codec.
+    init(_ stored: StoredVariant, _ view: StoreView, tokens: Bool) throws(ShellError) {
+        guard stored.damages.isEmpty, let root = stored.root, let found = stored.metadata else {
+            throw ShellError(
+                .damageFound,
+                "nothing exported:\n"
+                    + stored.damages.map(\.text).joined(separator: "\n"))
+        }
+        guard let description = view.listing.namespace(stored.entry.namespace) else {
+            throw ShellError(
+                .notFound,
+                "the description of namespace #\(stored.entry.namespace) is lost; "
+                    + "without it the shape of the planes is unknown")
+        }
+        let binding = description.binding
+        extents = stored.records.flatMap { record in
+            record.header.extents.filter { $0.kind == .keys || $0.kind == .values }
+                .map { ($0, record.header) }
+        }
+        if let coded = extents.first(where: { $0.row.codec != 0 })?.row {
+            throw ShellError(
+                .usage,
+                "layer \(coded.layer) \(coded.kind) is stored with codec \(coded.codec), "
+                    + "which this shell cannot decode")
+        }
+        tensors = extents.map { row, _ in
+            let layer = binding.layers[Int(row.layer)]
+            return (
+                "layers.\(row.layer).\(row.kind == .keys ? "k" : "v")", binding.elementType,
+                [Int(root.tokenCount), layer.kvHeadCount, layer.headDimension]
+            )
+        }
+        var facts = PlaneMetadata.pairs(root, description)
+        if tokens {
+            facts.append(("tokens", found.tokens.map(String.init).joined(separator: ",")))
+            facts += PlaneMetadata.pairsForImport(root, description)
+        }
+        metadata = facts
+        planeBytes = root.variantBytes
+    }
+
+    /// Writes a new file, verified plane by plane. *Returns:* its size.
+    /// *Throws:* `.cannotWrite`, `.damageFound`, `.interrupted`; nothing is left behind then.
+    func write(to path: String, _ view: StoreView, on console: Console) throws(ShellError) -> UInt64
+    {
+        let target = try NewFile(path: path)
+        do throws(ShellError) {
+            try target.append(Safetensors.header(tensors: tensors, metadata: metadata))
+            var progress = Progress("exporting", totalBytes: planeBytes, on: console)
+            for (row, record) in extents {
+                try Interruption.check()
+                let bytes: [UInt8]
+                do throws(LogError) {
+                    bytes = try wait { () async throws(LogError) in
+                        try await view.plane(row, of: record)
+                    }
+                } catch {
+                    throw ShellError(.damageFound, "nothing exported: \(error)")
+                }
+                try target.append(bytes)
+                progress.update(doneBytes: target.byteCount)
+            }
+            progress.finish()
+        } catch {
+            target.discard()
+            throw error
+        }
+        return target.byteCount
+    }
+}
+
+/// A file that `export --tokens` or `dump` made, taken apart and checked against itself.
+struct ImportedVariant: Sendable {
+    let key: ChunkKey
+    let context: PrefixContext
+    let domain: HashDomain
+    let isPinned: Bool
+    let description: NamespaceDescription
+    let metadata: ChunkMetadata
+    private let tensors: Safetensors
+    private let bytes: [UInt8]
+
+    /// *Throws:* `.cannotOpen` for what cannot be read, `.usage` with what is wrong or missing.
+    init(file: String) throws(ShellError) {
+        guard let data = FileManager.default.contents(atPath: file) else {
+            throw ShellError(.cannotOpen, "\(file): cannot be read")
+        }
+        func refuse(_ reason: String) -> ShellError { ShellError(.usage, "\(file): \(reason)") }
+        let contents = [UInt8](data)
+        bytes = contents
+        do throws(SafetensorsError) {
+            tensors = try Safetensors(parsing: contents.span)
+        } catch {
+            throw refuse("\(error)")
+        }
+        let pairs = Dictionary(
+            tensors.metadata.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+        guard pairs["format"] == "chunkdb" else { throw refuse("not a file that chunkdb made") }
+        guard let operation = pairs["namespaceOperation"].flatMap({ Data(base64Encoded: $0) }),
+            let encoded = pairs["chunkMetadata"].flatMap({ Data(base64Encoded: $0) })
+        else {
+            throw refuse("exported without --tokens, so it cannot be stored again")
+        }
+        let made: NamespaceOperation
+        do throws(FormatError) {
+            made = try NamespaceOperation(decoding: [UInt8](operation))
+            metadata = try ChunkMetadata(decoding: [UInt8](encoded))
+        } catch {
+            throw refuse("\(error)")
+        }
+        guard case .create(let found) = made else {
+            throw refuse("its namespaceOperation creates no namespace")
+        }
+        description = found
+        guard let key = pairs["key"].flatMap({ ChunkKey(hexadecimal: $0) }),
+            let position = pairs["basePosition"].flatMap({ UInt32($0) }),
+            let domain = HashDomain.allCases.first(where: { "\($0)" == pairs["hashDomain"] }),
+            let retention = pairs["retention"]
+        else { throw refuse("key, basePosition, hashDomain or retention is missing") }
+        self.key = key
+        self.domain = domain
+        isPinned = retention == "pinned"
+        context = PrefixContext(
+            prefix: metadata.recompute.prefix.map(\.key), basePosition: Int(position))
+        guard "\(context.variantID)" == pairs["variant"] else {
+            throw refuse("IDY-4: its variant is not that of its prefix")
+        }
+        guard hexadecimal(description.binding.digest) == pairs["bindingDigest"] else {
+            throw refuse("its bindingDigest is not that of its model")
+        }
+        for layer in 0..<description.binding.layerCount {
+            for letter in ["k", "v"] { try requirePlane(layer, letter, refuse) }
+        }
+    }
+
+    private func requirePlane(
+        _ layer: Int, _ letter: String, _ refuse: (String) -> ShellError
+    ) throws(ShellError) {
+        let geometry = description.binding.layers[layer]
+        let shape = [metadata.tokens.count, geometry.kvHeadCount, geometry.headDimension]
+        let name = "layers.\(layer).\(letter)"
+        guard let tensor = tensors[name], tensor.shape == shape,
+            tensor.elementType == description.binding.elementType
+        else {
+            throw refuse("\(name) is not of shape \(shape), \(description.binding.elementType)")
+        }
+    }
+
+    /// The bytes of one plane. *Precondition:* a layer of the binding, `k` or `v`.
+    private func plane(_ layer: Int, _ letter: String) -> [UInt8] {
+        Array(bytes[tensors["layers.\(layer).\(letter)"]!.fileRange])
+    }
+
+    func put(in space: Namespace) async throws(StoreError) -> CommitOutcome {
+        var writer = try await space.beginPut(
+            key, tokens: metadata.tokens, context: context, domain: domain, pinned: isPinned)
+        for layer in 0..<description.binding.layerCount {
+            try await writer.append(
+                layer: layer, keys: plane(layer, "k"), values: plane(layer, "v"))
+        }
+        return try await writer.commit(recompute: metadata.recompute, durability: .written)
+    }
+}
