@@ -127,6 +127,9 @@ extension Namespace {
         }
         var extents: [LocatedExtent] = []
         for (opened, hold) in records {
+            try require(
+                opened, entry, opened.holdsItsLayers, "layerCount",
+                "the layers it holds (PAY-7)")
             for row in opened.record.extents where layers.contains(Int(row.layer)) {
                 guard row.kind == .keys || row.kind == .values else { continue }
                 // Bytes under a codec are not rows (EXT-6).

@@ -12,6 +12,8 @@ public final class OpenedRecord: Sendable {
     let record: PayloadRecord
     /// Of a variant's first record; plans are made from it, so it is decoded once.
     let metadata: ChunkMetadata?
+    /// Whether there are planes of each layer of its range, and of no other (PAY-7).
+    let holdsItsLayers: Bool
     let seal: Digest128
     let cost: Int
 
@@ -22,6 +24,10 @@ public final class OpenedRecord: Sendable {
             record.recordIndex == 0 ? try ChunkMetadata(decoding: record.metadata) : nil
         record.metadata = []
         self.record = record
+        let planes = record.extents.filter { $0.kind == .keys || $0.kind == .values }
+        let first = Int(record.layerFirst)
+        holdsItsLayers =
+            Set(planes.map { Int($0.layer) }) == Set(first..<first + Int(record.layerCount))
         self.seal = seal
         cost = Int(record.prefix.headerBytes) + 256
     }

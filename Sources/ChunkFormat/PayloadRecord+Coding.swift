@@ -105,8 +105,10 @@ extension PayloadRecord {
             Digest128(hashing: metadata) == reader.digest(F.metadataDigest), F.metadataDigest,
             "PAY-4", expected: "the digest of the metadata part")
         try reader.require(
-            reader.u16(F.recordIndex) < reader.u16(F.recordCount), F.recordIndex, "PAY-5",
-            expected: "less than recordCount")
+            reader.u16(F.recordIndex) < reader.u16(F.recordCount)
+                && Int(reader.u16(F.recordCount)) <= Self.siblingCountMax + 1,
+            F.recordIndex, "PAY-5",
+            expected: "less than recordCount, which is at most \(Self.siblingCountMax + 1)")
         try reader.require(
             siblingCount
                 == (reader.u16(F.recordIndex) == 0 ? Int(reader.u16(F.recordCount)) - 1 : 0),

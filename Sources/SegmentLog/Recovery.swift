@@ -183,11 +183,8 @@ struct Recovery {
                 "REC-9: commits \(newest + 1) to \(flushed) were flushed and are gone")
         }
         var accepted: [CommitRecord] = []
-        var expected = numbers.first ?? 0
         // The newest commits may have stood in a use that has ended.
-        if freedUses.lastCommit > numbers.first ?? 0 {
-            expected = freedUses.living(freedUses.lastCommit)
-        }
+        var expected = freedUses.living(max(numbers.first ?? 0, freedUses.lastCommit))
         for number in numbers where number > checkpointed {
             if number > expected { continue }  // Dropped by an earlier recovery.
             let commit = byNumber[number]!
@@ -199,6 +196,10 @@ struct Recovery {
                 damage(
                     StoreFiles.segment(after?.segment ?? commit.location.segment), 0,
                     "REC-9: commit \(expected) is missing; \(number) is the next one before it")
+            }
+            if number < expected {
+                expected = freedUses.living(number)
+                if number > expected { continue }
             }
             accepted.append(commit.record)
             expected = freedUses.living(commit.record.previousCommit)

@@ -89,6 +89,7 @@ class Replay:
     def __init__(self, store):
         self.store = store
         self.live = {}
+        self.torn = set()  # places of members that do not verify, of commits that are not proven
         self.created, self.dropped, self.tombs = {}, {}, []
 
     def run(self):
@@ -207,6 +208,7 @@ class Replay:
             self.store.damaged_records.add((m["segment"], m["offset"]))
             self.store.bad(error, f"segments/{m['segment']:08d}", m["offset"])
         else:  # RCV-11
+            self.torn.add((m["segment"], m["offset"]))
             error.place(f"segments/{m['segment']:08d}", m["offset"])
             error.what += " (commit not proven: dropped, RCV-11)"
             self.store.notes.append(error)
@@ -231,11 +233,18 @@ class Replay:
             return [error.place(f"segments/{place[0]:08d}", place[1])]
         return []
 
+    def torn_of(self, first):
+        """RCV-11: one record whose member does not verify takes the variant with it."""
+        places = [(row["segment"], row["offset"]) for row in first["siblings"]]
+        lost = [place for place in places if place in self.torn]
+        what = "a member of the variant does not verify"
+        return [FormatError(f"segments/{s:08d}", o, "RCV-11", what) for s, o in lost]
+
     def put(self, seg, offset, f, c, proven):
         commit = c["commit"]
         v = self.load(seg, offset, f, commit)
         if not proven:  # RCV-10: in full, or the whole variant is dropped
-            bad = self.follow(c, (seg["segment"], offset), f)
+            bad = self.follow(c, (seg["segment"], offset), f) or self.torn_of(f)
             bad = bad or v.damage or check_payload(self.store, v.records)
             if bad:
                 bad[0].what += " (commit not proven: variant dropped, RCV-11)"

@@ -83,7 +83,13 @@ final class DiffReaders {
         }.sorted()
         verdict.described = Set(view.listing.namespaces.map { "\($0.id)" })
         verdict.unit = Int(view.superblock.alignmentUnit)
+        let now = UInt64(Date().timeIntervalSince1970)
+        let seconds = now - min(now, view.superblock.createdSeconds)
         for entry in view.listing.entries {
+            // The shell lists what the engine's clock calls a miss (PAY-13).
+            if entry.expirySeconds > 0, entry.expirySeconds <= seconds {
+                verdict.over.insert("\(entry.namespace)/\(entry.key)/\(entry.variant.raw)")
+            }
             let stored = wait { await view.verify(entry) }
             verdict.words += stored.damages.map(\.text)
             let name = "\(entry.namespace)/\(entry.key)/\(entry.variant.raw)"

@@ -200,14 +200,17 @@ struct DiffVerdict {
     /// Numbers of the namespaces that are known.
     var described: Set<String> = []
     var unit = 4_096
+    /// By name: those whose time is over.
+    var over: Set<String> = []
     /// For people.
     var words: [String] = []
 
-    /// Without what stands in namespaces that nobody describes.
+    /// Without what stands in namespaces that nobody describes, and what is over.
     var served: DiffVerdict {
         var verdict = self
         verdict.living = living.filter { entry in
-            described.contains(String(entry.key.prefix { $0 != "/" }))
+            !over.contains(entry.key)
+                && described.contains(String(entry.key.prefix { $0 != "/" }))
         }
         verdict.damagedRecords = []
         return verdict
