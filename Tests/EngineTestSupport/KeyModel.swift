@@ -37,9 +37,18 @@ public final class KeyModel: Sendable {
 
     private struct State {
         var claims: [UInt64: [Claim]] = [:]
+        /// Editions that were forgotten to make room, and the numbers of their puts. Unless they
+        /// are removed, an opener that has to do without a checkpoint may find them again, also a
+        /// later one.
+        var forgotten: [UInt64: [(number: Int, edition: UInt64)]] = [:]
         var nextNumber = 1
         /// Accepted puts may have been withdrawn since a fault.
         var hasFault = false
+
+        func stillForgotten(_ owner: UInt64, _ sure: [Claim]) -> Set<UInt64> {
+            let removed = sure.filter { $0.edition == nil }.map(\.number).max() ?? 0
+            return Set((forgotten[owner] ?? []).filter { $0.number > removed }.map(\.edition))
+        }
     }
     private let state = Mutex(State())
     private let clock: @Sendable () -> Int
@@ -80,6 +89,10 @@ public final class KeyModel: Sendable {
         state.withLock { state in
             let number = state.nextNumber
             state.nextNumber += 1
+            for claim in state.claims[owner] ?? [] {
+                guard let edition = claim.edition else { continue }
+                state.forgotten[owner, default: []].append((claim.number, edition))
+            }
             state.claims[owner, default: []].append(
                 Claim(number: number, edition: nil, begun: now))
         }
@@ -137,9 +150,17 @@ public final class KeyModel: Sendable {
     /// Recovery decided: these are the states since the disk was made, and they stay (CONTRACT
     /// O-2). After a power cut what is found is durable; after the death of a process it is so
     /// since it was opened, which flushes it (RCV-1).
-    public func adopt(_ found: [UInt64: UInt64?], durableSince: Int = 0) {
+    /// - Parameter forgotten: as an earlier model said.
+    public func adopt(
+        _ found: [UInt64: UInt64?], forgotten: [UInt64: Set<UInt64>] = [:], durableSince: Int = 0
+    ) {
         state.withLock { state in
             state.hasFault = false
+            defer {
+                for (owner, editions) in forgotten {
+                    state.forgotten[owner] = editions.map { (state.nextNumber, $0) }
+                }
+            }
             for (owner, edition) in found {
                 let number = state.nextNumber
                 state.nextNumber += 1
@@ -169,10 +190,20 @@ public final class KeyModel: Sendable {
                 else { return false }
                 return level > .accepted || (loss == .nothing && !state.hasFault)
             }
-            guard let last = claims.lastIndex(where: isSure) else {
-                return Set([nil] + claims.map(\.edition))
+            var result: Set<UInt64?> = Set(claims.map(\.edition)).union([nil])
+            if let last = claims.lastIndex(where: isSure) {
+                result = Set(claims[last...].map(\.edition))
             }
-            return Set(claims[last...].map(\.edition))
+            guard result.contains(nil) else { return result }
+            return result.union(state.stillForgotten(owner, claims.filter(isSure)).map { $0 })
+        }
+    }
+
+    /// What was forgotten of a key, and not removed durably since.
+    public func forgotten(_ owner: UInt64) -> Set<UInt64> {
+        state.withLock { state in
+            state.stillForgotten(
+                owner, (state.claims[owner] ?? []).filter { $0.durableSince != nil })
         }
     }
 

@@ -18,6 +18,8 @@ struct RandomLife {
     private var edition: UInt64 = 1
     /// What the keys are, by what was found at the last opening without trouble.
     private var known: [UInt64: UInt64?] = [:]
+    /// What was forgotten in earlier sessions, and not removed since.
+    private var forgotten: [UInt64: Set<UInt64>] = [:]
     private var wrong: [String] = []
 
     init(seed: UInt64, _ marks: Marks) {
@@ -106,7 +108,7 @@ struct RandomLife {
         edition += 100
         let disk = machine.disk
         let model = KeyModel { disk.effectCount }
-        model.adopt(known)
+        model.adopt(known, forgotten: forgotten)
         return Life(LifePlan(seed: generator.next(), shape), model)
     }
 
@@ -207,7 +209,10 @@ struct RandomLife {
         marks.hit("dropped commit", if: found.report.unprovenCommitCount > 0)
         marks.hit("journal copy mended", if: !found.report.repairedJournalCopies.isEmpty)
         marks.hit("store without a checkpoint", if: found.report.checkpointIgnored != nil)
-        for (owner, edition) in found.found { known[owner] = edition }
+        for (owner, edition) in found.found {
+            known[owner] = edition
+            forgotten[owner] = life.model.forgotten(owner)
+        }
     }
 
     /// Liveness: no trouble any more. Everything works, unless the store is full, and then removals
