@@ -73,7 +73,8 @@ struct Crash2Tests {
             let pattern = patterns[(count + image.index) % patterns.count]
             let name = "\(first):\(count):\(pattern)"
             if let only, only != name { continue }
-            var second = Trace.machine(trace.seed, isFull: Trace.isFull(trace.seed))
+            var second = Trace.machine(
+                trace.seed, isFull: Trace.isFull(trace.seed), confines: Trace.confines(trace.seed))
             second.disk = undisturbed.disk.crash(
                 afterEffects: count, Survival(pattern, seed: UInt64(count)),
                 scheduler: second.scheduler)

@@ -27,7 +27,8 @@ struct Trace {
 
     init(seed: UInt64, _ shape: LifePlan.Shape) {
         self.seed = seed
-        let machine = Self.machine(seed, isFull: Self.isFull(seed))
+        let machine = Self.machine(
+            seed, isFull: Self.isFull(seed), confines: Self.confines(seed))
         disk = machine.disk
         disk.startRecording()
         let disk = machine.disk
@@ -46,13 +47,17 @@ struct Trace {
         return shape
     }
 
-    /// Four segments and what is not payload, or more than a life fills. In every other full store
-    /// one namespace has two segments for its own.
-    static func machine(_ seed: UInt64, isFull: Bool = false) -> SimulatedMachine {
+    /// In every other full store one namespace has two segments for its own.
+    static func confines(_ seed: UInt64) -> Bool { seed % 4 == 2 }
+
+    /// Four segments and what is not payload, or more than a life fills.
+    static func machine(
+        _ seed: UInt64, isFull: Bool = false, confines: Bool = false
+    ) -> SimulatedMachine {
         var machine = SimulatedMachine(
             seed: seed, capacity: isFull ? .kibibytes(632) : .mebibytes(16),
             segmentSize: .kibibytes(64))
-        if isFull, seed % 4 == 2 {
+        if confines {
             machine.options.writeClasses = [WriteClass(id: 7, capacity: .kibibytes(128))]
             machine.options.namespaces["acme", default: .init()].writeClass = 7
         }
@@ -61,7 +66,8 @@ struct Trace {
 
     /// A machine of its own for an image: nothing of it depends on what was run before.
     private func machine(with make: (SeededScheduler) -> SimulatedDisk) -> SimulatedMachine {
-        var machine = Self.machine(seed, isFull: Self.isFull(seed))
+        var machine = Self.machine(
+            seed, isFull: Self.isFull(seed), confines: Self.confines(seed))
         machine.disk = make(machine.scheduler)
         return machine
     }
