@@ -51,6 +51,8 @@ extension SegmentLog {
         if let trouble {
             await log.degrade(trouble)
         } else {
+            // A power cut may have brought back files that were given back.
+            if recovery.contents.report.damages.isEmpty { await log.unlinkExcess() }
             recovery.contents.relocate(await log.rewrite(recovery.unproven))
         }
         recovery.contents.report.readOnlyReason = await log.degradedReason
