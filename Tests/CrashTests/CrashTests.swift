@@ -26,8 +26,9 @@ struct CrashTests {
         "torn commit record", "torn payload header", "dropped record", "dropped commit",
         "written operation lost", "journal copy mended", "kept promise", "second opening",
         "second life", "process death", "checkpoint used", "freed segment", "moved record",
-        "segment of a class begun again",
     ]
+    /// One life in six or so does it: the ordinary count has too few. SIM asks for it always.
+    private static let rareMarks = imageCount < 100_000 ? [] : ["segment of a class begun again"]
 
     private static let met = Marks()
     private static let finishedPartCount = Atomic(0)
@@ -62,7 +63,7 @@ struct CrashTests {
         guard finished == Self.partCount else { return }
         let seeds = 1..<Self.nextSeed.load(ordering: .relaxed)
         print("CRASH: seeds \(seeds), \(marks.summary)")
-        #expect(marks.missing(of: Self.marks) == [], "\(marks.summary)")
+        #expect(marks.missing(of: Self.marks + Self.rareMarks) == [], "\(marks.summary)")
     }
 
     /// An answer on a store that is full.
