@@ -42,7 +42,8 @@ enum Preset: String, CaseIterable, ExpressibleByArgument {
     case llama3_1b = "llama-3.2-1b"
     /// For smoke runs: 128 KiB.
     case tiny
-    /// One token of one layer: as little as a chunk can be, where entries are counted.
+    /// Eight tokens of one layer: as little on disk as a chunk can be, where entries are counted.
+    /// Fewer tokens would not tell a million chunks apart.
     case token
 
     var geometry: ChunkGeometry {
@@ -62,7 +63,7 @@ enum Preset: String, CaseIterable, ExpressibleByArgument {
         case .token:
             ChunkGeometry(
                 name: rawValue, layerCount: 1, kvHeadCount: 1, headDimension: 64,
-                tokenCount: 1, elementType: .bfloat16)
+                tokenCount: 8, elementType: .bfloat16)
         }
     }
 }
