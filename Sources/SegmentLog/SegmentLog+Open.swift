@@ -51,9 +51,11 @@ extension SegmentLog {
         if let trouble {
             await log.degrade(trouble)
         } else {
-            // A power cut may have brought back files that were given back.
-            if recovery.contents.report.damages.isEmpty { await log.unlinkExcess() }
             recovery.contents.relocate(await log.rewrite(recovery.unproven))
+            // A power cut may have brought back files that were given back. That their uses have
+            // ended is durable now, whatever the last writer knew (RCV-12).
+            let isSound = await log.degradedReason == nil
+            if isSound, recovery.contents.report.damages.isEmpty { await log.unlinkExcess() }
         }
         recovery.contents.report.readOnlyReason = await log.degradedReason
         return (log, recovery.contents)
