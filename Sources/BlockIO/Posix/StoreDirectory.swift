@@ -65,7 +65,7 @@ final class StoreDirectory: Sendable {
                     self.descriptor, name, flags: flags, mode: mode))
         }
         do throws(DiskError) {
-            try verify(descriptor, name)
+            try verify(descriptor, name, isNew: mode != 0)
             return descriptor
         } catch {
             SystemCalls.close(descriptor)
@@ -75,7 +75,9 @@ final class StoreDirectory: Sendable {
 
     /// A regular file, with one name, of this user and writable by no other; a reader may also read
     /// what others wrote. Who may write takes from others what a copy left them: to read it (S-4).
-    private func verify(_ descriptor: Int32, _ name: String) throws(DiskError) {
+    private func verify(
+        _ descriptor: Int32, _ name: String, isNew: Bool
+    ) throws(DiskError) {
         let facts = try perform("open", name) { () throws(SystemError) in
             try SystemCalls.clearNonBlocking(descriptor)
             return try SystemCalls.facts(descriptor)
@@ -85,7 +87,7 @@ final class StoreDirectory: Sendable {
         guard isRegular, facts.link_count == 1, isOurs else {
             throw DiskError(code: .notARegularFile, operation: "open", file: name)
         }
-        guard !isReadOnly, facts.mode & 0o077 != 0 else { return }
+        guard !isReadOnly, !isNew, facts.mode & 0o077 != 0 else { return }
         try perform("restrict", name) { () throws(SystemError) in
             _ = try SystemCalls.check { fchmod(descriptor, 0o600) }
         }
