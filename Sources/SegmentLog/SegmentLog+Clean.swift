@@ -65,14 +65,14 @@ extension SegmentLog {
                 byteCount: isOpen
                     ? handle.header.segmentBytes : chains[handle.id]?.usedBytes ?? 0,
                 isOpen: isOpen || handle.hasWriters, isHeld: handle.isHeld,
-                writeClass: writeClass(of: handle.header))
+                writeClass: confining(handle.header.writeClass))
         }
     }
 
     /// What payload may still take without cleaning: free segments and room for new ones.
     public var availableBytes: UInt64 {
         free.reduce(roomBytes) {
-            $1.isHeld || writeClass(of: $1) != 0 ? $0 : $0 + $1.byteCount
+            $1.isHeld || confining($1.writeClass) != 0 ? $0 : $0 + $1.byteCount
         }
     }
 
@@ -247,7 +247,8 @@ extension SegmentLog {
     /// file back; the journals know it.
     private func unlinkSmallSegments() async {
         while let place = free.firstIndex(where: {
-            $0.byteCount < superblock.segmentBytes / 4 && !$0.isHeld && writeClass(of: $0) == 0
+            $0.byteCount < superblock.segmentBytes / 4 && !$0.isHeld
+                && confining($0.writeClass) == 0
         }) {
             await unlink(free.remove(at: place))
         }

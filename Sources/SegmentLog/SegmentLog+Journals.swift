@@ -47,6 +47,12 @@ extension SegmentLog {
     public var hasLongJournals: Bool {
         let bytes = condensedBlockCount * UInt64(Superblock.blockBytes)
         return bytes > max(4 * JournalWriter.growthBytes, superblock.capacityBytes / 128)
+            && condensedBlockCount > toleratedBlockCount
+    }
+
+    /// Nothing helps now: the journals are put up with until they are a quarter longer.
+    public func tolerateLongJournals() {
+        toleratedBlockCount = condensedBlockCount + condensedBlockCount / 4
     }
 
     /// Whether a checkpoint helps already: old commits are needed for its sake alone.

@@ -47,7 +47,7 @@ extension SegmentLog {
 
     /// Free segments that nobody holds and no class keeps.
     private var commonFree: [Int] {
-        free.indices.filter { !free[$0].isHeld && writeClass(of: free[$0]) == 0 }
+        free.indices.filter { !free[$0].isHeld && confining(free[$0].writeClass) == 0 }
     }
 
     /// Short files, which reopenings leave, are given back until a whole segment fits again.

@@ -38,6 +38,7 @@ public actor SegmentLog {
     var journals: [JournalWriter]
     /// Blocks that their facts would take, when that was last looked at.
     var condensedBlockCount: UInt64 = 0
+    var toleratedBlockCount: UInt64 = 0
     /// No commit up to this one was needed then, unless by the checkpoint.
     var endedPrefix: UInt64 = 0
     /// By write class; 0 is the common one, which has the commit records.

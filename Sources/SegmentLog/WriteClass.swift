@@ -45,10 +45,10 @@ extension SegmentLog {
         return Int(clamping: writeClass.capacity.bytes / superblock.segmentBytes)
     }
 
-    /// The class that a segment is confined to; 0 for the common ones, also those whose class
-    /// nobody asks for any more.
-    public nonisolated func writeClass(of header: SegmentHeader) -> UInt16 {
-        options.writeClasses[header.writeClass] == nil ? 0 : header.writeClass
+    /// The class that a segment is confined to, by what its header says; 0 for the common ones,
+    /// also those whose class nobody asks for any more.
+    nonisolated func confining(_ id: UInt16) -> UInt16 {
+        options.writeClasses[id] == nil ? 0 : id
     }
 
     /// As `reserve`, in the segments of a class.
@@ -78,7 +78,7 @@ extension SegmentLog {
         _ recordSizes: [UInt64], for purpose: ReservationPurpose, besides record: PayloadRecord
     ) async throws(LogError) -> [Reservation] {
         let source = segments[record.prefix.location.segment]
-        let id = source.map { writeClass(of: $0.header) } ?? 0
+        let id = source.map { confining($0.header.writeClass) } ?? 0
         return id == 0
             ? try await reserve(recordSizes, for: purpose)
             : try await reserve(recordSizes, in: id)
@@ -87,7 +87,7 @@ extension SegmentLog {
     /// The caller holds the segment lock.
     private func openSegment(in id: UInt16) async throws(LogError) {
         let size = superblock.segmentBytes
-        let own = isPurging ? nil : free.firstIndex { !$0.isHeld && writeClass(of: $0) == id }
+        let own = isPurging ? nil : free.firstIndex { !$0.isHeld && confining($0.writeClass) == id }
         if let own {
             open[id] = nil
             try await beginUse(of: free.remove(at: own), segmentBytes: size, size - 4 * unit, id)
@@ -114,16 +114,12 @@ extension SegmentLog {
             isTaken && (isFirst || classCounters[id]!.isLifetimeTaken)
     }
 
-    nonisolated func writeClass(of segment: FreeSegment) -> UInt16 {
-        options.writeClasses[segment.writeClass] == nil ? 0 : segment.writeClass
-    }
-
     /// Whether the class has no segment to come, until one of its own is freed.
     public func isFull(_ id: UInt16) -> Bool { segments(of: id) >= segmentCountMax(of: id) }
 
     /// Whether one of its segments could be used again but for who reads there.
     public func hasHeldFreeSegment(in id: UInt16) -> Bool {
-        free.contains { $0.isHeld && writeClass(of: $0) == id }
+        free.contains { $0.isHeld && confining($0.writeClass) == id }
     }
 
     private func segments(of id: UInt16) -> Int {

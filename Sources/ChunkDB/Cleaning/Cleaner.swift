@@ -76,7 +76,7 @@ final class Cleaner: Sendable {
         _ core: StoreCore, _ byteCount: UInt64, isAhead: Bool, _ gained: () -> Void
     ) async throws(LogError) {
         // Tried in this run: what has no place to go now may have one later.
-        var tried = try await endOldest(core)
+        var tried = try await endOldest(core, isAhead: isAhead)
         while !core.isClosed.load(ordering: .relaxed) {
             let uses = await candidates(core).filter { !tried.contains($0.useSequence) }
             if uses.isEmpty { return }
@@ -84,9 +84,7 @@ final class Cleaner: Sendable {
             for victim in try await victims(among: uses, core) {
                 if await core.log.hasRoom(for: byteCount) { return }
                 tried.insert(victim.use.useSequence)
-                let moved = await core.log.statistics.movedBytes
-                if try await free(victim, core), !victim.use.isHeld { gained() }
-                if isAhead { await rest(after: core.log.statistics.movedBytes - moved, core) }
+                if try await free(victim, core, isAhead: isAhead), !victim.use.isHeld { gained() }
             }
             // What is pinned can be copied to and fro for ever, and gains nothing.
             let hasGained = await core.log.availableBytes > before.0
@@ -179,6 +177,14 @@ final class Cleaner: Sendable {
 
     // MARK: One segment
 
+    /// As below, and rests afterwards if nobody waits for it.
+    func free(_ victim: Victim, _ core: StoreCore, isAhead: Bool) async throws(LogError) -> Bool {
+        let moved = await core.log.statistics.movedBytes
+        let isFree = try await free(victim, core)
+        if isAhead { await rest(after: core.log.statistics.movedBytes - moved, core) }
+        return isFree
+    }
+
     func free(_ victim: Victim, _ core: StoreCore) async throws(LogError) -> Bool {
         do throws(LogError) {
             let contents = try await core.log.contents(of: victim.use.id)
@@ -205,47 +211,66 @@ extension CheckpointEntry {
 }
 
 extension StoreCore {
-    /// Reserves places for a put, and makes room for them if there is none.
+    /// Reserves places for a put, in the segments of a class if it has one, and makes room for them
+    /// if there is none.
     /// *Throws:* `.capacityExceeded` when nothing can be forgotten, or not fast enough.
-    func reserve(_ recordSizes: [UInt64]) async throws(LogError) -> [Reservation] {
+    func reserve(_ recordSizes: [UInt64], in writeClass: UInt16) async throws(LogError)
+        -> [Reservation]
+    {
         var (attempt, pauseCount) = (0, 0)
         while true {
             do throws(LogError) {
-                let places = try await log.reserve(recordSizes)
+                let places =
+                    writeClass == 0
+                    ? try await log.reserve(recordSizes)
+                    : try await log.reserve(recordSizes, in: writeClass)
                 await cleanIfLow()
                 return places
             } catch {
                 guard case .capacityExceeded = error, options.evicts,
                     attempt < Self.attemptCountMax
                 else { throw error }
-                if attempt == 0 {
+                if attempt + pauseCount == 0 {
                     count { $0.waitedPutCount += 1 }
                     leases.endOver(at: now)
                 }
                 attempt += 1
-                let needed = await log.spaceNeeded(for: recordSizes)
                 // Who waits for readers looks for victims now and then only.
                 if pauseCount.isMultiple(of: Self.pausesPerSurvey),
-                    await cleaner.makeRoom(for: needed, in: self)
+                    await makeRoom(for: recordSizes, in: writeClass)
                 {
                     continue
                 }
-                // What was freed may still be read; reads end soon, as a rule.
-                guard pauseCount < Self.pauseCountMax, await log.hasHeldFreeSegment else {
-                    throw error
-                }
+                // What was freed may still be read, and who reads or writes in all segments of a
+                // class has to end first; that is soon, as a rule.
+                var isHeld = writeClass != 0
+                if !isHeld { isHeld = await log.hasHeldFreeSegment }
+                guard pauseCount < Self.pauseCountMax, isHeld else { throw error }
                 await environment.clock.sleep(nanoseconds: Self.pauseNanoseconds)
                 (attempt, pauseCount) = (attempt - 1, pauseCount + 1)
             }
         }
     }
 
+    /// *Returns:* whether there is more room, for who comes first.
+    private func makeRoom(for recordSizes: [UInt64], in writeClass: UInt16) async -> Bool {
+        if writeClass == 0 {
+            return await cleaner.makeRoom(for: log.spaceNeeded(for: recordSizes), in: self)
+        }
+        // A class gets its segments from what everybody shares, until it has all.
+        guard await log.isFull(writeClass) else {
+            return await cleaner.makeRoom(for: 2 * log.superblock.segmentBytes, in: self)
+        }
+        if await log.hasHeldFreeSegment(in: writeClass) { return false }
+        return await cleaner.turnOver(writeClass, self)
+    }
+
     /// Puts that others overtake again and again are told so.
-    static var attemptCountMax: Int { 16 }
+    private static var attemptCountMax: Int { 16 }
     /// A put waits a fifth of a second for readers, in steps.
-    static var pauseCountMax: Int { 100 }
+    private static var pauseCountMax: Int { 100 }
     private static var pausesPerSurvey: Int { 25 }
-    static var pauseNanoseconds: UInt64 { 2_000_000 }
+    private static var pauseNanoseconds: UInt64 { 2_000_000 }
 
     /// Cleans behind the callers' backs, before somebody has to wait for it.
     func cleanIfLow() async {

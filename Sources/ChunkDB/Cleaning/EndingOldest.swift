@@ -9,15 +9,19 @@ import Synchronization
 extension Cleaner {
     /// Ends the oldest uses until the journals are short, or a few.
     /// *Returns:* those that were tried.
-    func endOldest(_ core: StoreCore) async throws(LogError) -> Set<UInt64> {
+    func endOldest(_ core: StoreCore, isAhead: Bool) async throws(LogError) -> Set<UInt64> {
         var tried: Set<UInt64> = []
-        while await core.log.hasLongJournals, tried.count < Self.victimCountMax {
+        var hasHelped = false
+        while await core.log.hasLongJournals, tried.count < Self.victimCountMax,
+            !core.isClosed.load(ordering: .relaxed)
+        {
             if await core.log.hasOldCheckpoint {
                 // What a damaged store could not read, its next checkpoint would not name.
                 if core.isDamaged.load(ordering: .relaxed) { break }
                 await core.checkpointOrReport()
                 try await core.log.condense()
                 if await core.log.hasOldCheckpoint { break }
+                hasHelped = true
                 continue
             }
             let oldest = await candidates(core).first {
@@ -25,10 +29,12 @@ extension Cleaner {
             }
             guard let oldest else { break }
             tried.insert(oldest.useSequence)
-            _ = try await free(
-                Victim(use: oldest, ranks: Ranks([:]), keptRank: -1, isWhole: true), core)
+            let victim = Victim(use: oldest, ranks: Ranks([:]), keptRank: -1, isWhole: true)
+            if try await free(victim, core, isAhead: isAhead) { hasHelped = true }
             try await core.log.condense()
         }
+        // Nobody is to copy the same segments again for the next removal.
+        if !hasHelped, await core.log.hasLongJournals { await core.log.tolerateLongJournals() }
         return tried
     }
 }
