@@ -265,7 +265,8 @@ struct SoakTests {
                 SOAK session \(session), \(tenths * 10): \(report.counts), \(report.freedCount) \
                 segments freed, write amplification \(report.writeAmplification), space \
                 \(report.spaceAmplification); descriptors \(report.descriptors), of these no files \
-                \(report.otherDescriptors), resident MiB \(mebibytes); \(count) chunks of the last \(3 * Self.window) after it was killed
+                \(report.otherDescriptors), resident MiB \(mebibytes); \(count) chunks of the \
+                last \(3 * Self.window) after it was killed
                 """)
             for (name, reads) in [
                 ("beside freed segments", report.readsBeside), ("otherwise", report.readsOtherwise),

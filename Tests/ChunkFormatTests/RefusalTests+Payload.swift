@@ -72,6 +72,17 @@ import Testing
         #expect(Sealed.payload(record).clause == "EXT-2")
     }
 
+    @Test("PAY-5 a variant has as many records as record 0 can name, and itself")
+    func recordCount() throws {
+        var record = Self.sample()
+        (record.siblings, record.metadata) = ([], [])
+        (record.recordIndex, record.recordCount) = (1, 4_097)
+        let region = record.encode(key: Samples.recordKey)
+        _ = try PayloadRecord(decoding: region.bytes, prefix: record.prefix, unit: 4_096)
+        record.recordCount = 4_098
+        #expect(Sealed.payload(record).clause == "PAY-5")
+    }
+
     @Test("EXT-6 FMT-6 unknown extent kinds and codecs are kept")
     func openNumbers() throws {
         var record = Self.sample()

@@ -155,6 +155,24 @@ struct ForgedLogTests {
         #expect(again.report.damages == [])
     }
 
+    @Test("JRN-12 REC-9 behind a hole, too, a commit that is no longer needed does not count")
+    func holeBeforeEndedCommits() throws {
+        let machine = try Self.store(seed: 7, [1..<6])
+        let bytes = try StoreBytes(machine.disk)
+        let use = try #require(bytes.uses.first)
+        try #require(use.commits.count == 6)
+        let freed = FreedUse(
+            segment: SegmentID(900), useSequence: 1, firstCommit: use.commits[2].commit,
+            lastCommit: use.commits[3].commit, previousCommit: use.commits[1].commit,
+            commit: use.commits[4].commit)
+        try bytes.append(.freed(freed), toCopies: [0, 1])
+        let hole = use.commits[4].prefix.location.offset
+        machine.disk.flip(use.file, byte: Int(hole) + 5, bit: 1)
+        let opened = try Self.open(machine)
+        #expect(opened.report.damages.contains { $0.reason.hasPrefix("REC-9") })
+        #expect(opened.intact == [1, 5])
+    }
+
     // MARK: Records of unknown kinds
 
     enum Naming: CaseIterable { case unproven, proven }
@@ -218,27 +236,50 @@ struct ForgedLogTests {
     func otherBinding(isChanged: Bool) throws {
         let machine = try Self.store(seed: 5, [1..<3])
         let bytes = try StoreBytes(machine.disk)
+        // Of the same shape in every number: only the digest tells.
+        var other = smallBinding(layers: 2)
+        other.weightsDigest[0] ^= 1
+        try Self.changeFirstChunk(bytes) { record in
+            #expect(record.bindingDigest == smallBinding(layers: 2).digest)
+            if isChanged { record.bindingDigest = other.digest }
+        }
+        let opened = try Self.open(machine)
+        #expect(opened.intact == (isChanged ? [2] : [1, 2]))
+        #expect(opened.damaged == (isChanged ? [1] : []))
+    }
+
+    @Test(
+        "PAY-7 a record that holds other layers than its range says is damage",
+        arguments: [0..<2, 0..<3, 0..<1, 1..<2] as [Range<UInt16>])
+    func otherLayers(range: Range<UInt16>) throws {
+        let machine = try Self.store(seed: 6, [1..<3])
+        try Self.changeFirstChunk(StoreBytes(machine.disk)) { record in
+            (record.layerFirst, record.layerCount) = (range.lowerBound, UInt16(range.count))
+        }
+        let opened = try Self.open(machine)
+        let isSame = range == 0..<2
+        #expect(opened.intact == (isSame ? [1, 2] : [2]))
+        #expect(opened.damaged == (isSame ? [] : [1]))
+    }
+
+    /// Seals the record of the first chunk anew, and the commit that names it.
+    private static func changeFirstChunk(
+        _ bytes: StoreBytes, _ change: (inout PayloadRecord) -> Void
+    ) throws {
         let use = try #require(bytes.uses.first)
         let key = use.header.recordKey(secret: bytes.superblock.secret)
         var commit = use.commits[1]
         let member = try #require(commit.members.first)
         let start = Int(member.location.offset)
-        let region = machine.disk.bytes(of: use.file, start..<start + Int(member.headerBytes))
+        let region = bytes.disk.bytes(of: use.file, start..<start + Int(member.headerBytes))
         let (prefix, _) = try RecordPrefix.open(
             region, at: member.location, unit: 4_096, key: key)
         var record = try PayloadRecord(decoding: region, prefix: prefix, unit: 4_096)
-        #expect(record.bindingDigest == smallBinding(layers: 2).digest)
-        // Of the same shape in every number: only the digest tells.
-        var other = smallBinding(layers: 2)
-        other.weightsDigest[0] ^= 1
-        if isChanged { record.bindingDigest = other.digest }
+        change(&record)
         let sealed = record.encode(key: key)
-        machine.disk.setBytes(sealed.bytes, of: use.file, at: start)
+        bytes.disk.setBytes(sealed.bytes, of: use.file, at: start)
         commit.members[0].seal = sealed.seal
-        Self.write(commit, in: use, bytes)
-        let opened = try Self.open(machine)
-        #expect(opened.intact == (isChanged ? [2] : [1, 2]))
-        #expect(opened.damaged == (isChanged ? [1] : []))
+        write(commit, in: use, bytes)
     }
 
     /// The commit that a writer would put into a slot behind the newest one.
