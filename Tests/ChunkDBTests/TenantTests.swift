@@ -3,6 +3,7 @@
 
 import EngineTestSupport
 import Primitives
+import Retention
 import SegmentLog
 import StoreTestSupport
 import Testing
@@ -320,6 +321,26 @@ struct TenantTests {
                 preloading: true)
             #expect(outcome == .committed)
             #expect(acme.statistics.declinedCount == 1)
+            await db.close()
+        }
+    }
+
+    @Test("cost-aware admission goes by the costs that were given, each namespace by its own")
+    func admissionCosts() throws {
+        let costs = { (perByte: Double) in
+            options {
+                $0.admissionPolicy = "cost-aware"
+                $0.admissionOptions.costs = TransferCosts(
+                    loadFixed: 0, loadPerByte: 0, writePerByte: perByte)
+            }
+        }
+        let machine = machine(seed: 6, ["dear": costs(1), "cheap": costs(1e-9)])
+        let db = try machine.open()
+        try machine.run { () async throws in
+            for (name, outcome) in [("dear", CommitOutcome.declined), ("cheap", .committed)] {
+                let space = try await db.namespace(name, model: smallBinding(layers: 2))
+                #expect(try await TestChunk(1).put(in: space) == outcome, "\(name)")
+            }
             await db.close()
         }
     }

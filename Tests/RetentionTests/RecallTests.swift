@@ -85,33 +85,11 @@ struct RecallTests {
     }
 }
 
-@Suite("The floor")
-struct FloorTests {
-    @Test("turns away what would be forgotten next, and lets it in when it comes back")
-    func spares() {
-        let policy = RecallPolicy(ghostSlots: 1_024)
-        let floor = WorthFloor()
-        let newcomer = policy.row(ofNew: 1, facts: facts(), at: 0)
-        #expect(floor.admits(policy.worth(of: newcomer, facts: facts())))
-        var kept = policy.row(ofNew: 2, facts: facts(), at: 0)
-        policy.use(&kept, facts: facts(), fixCost: 0, at: 0)
-        let line = policy.worth(of: kept, facts: facts())
-        floor.drew(at: line)
-        floor.drew(at: .nan)
-        #expect(floor.worth == line)
-        var seenCount = 0
-        while true {
-            seenCount += 1
-            let row = policy.row(ofNew: 3, facts: facts(), at: 0)
-            if floor.admits(policy.worth(of: row, facts: facts())) { break }
-            policy.forget(row, keyHash: 3, facts: facts(), because: .evicted)
-        }
-        #expect(seenCount == 2)
-        floor.lift()
-        #expect(floor.admits(-1e300))
-    }
-
-    @Test("never turns a newcomer away where age is all", arguments: ["lru", "gdsf", "s3-fifo"])
+@Suite("Newcomers")
+struct NewcomerTests {
+    @Test(
+        "are worth as much as the least of what is kept, where age is all",
+        arguments: ["lru", "gdsf", "s3-fifo"])
     func ages(name: String) {
         var store = ToyStore(policy(name), entryCountMax: 20)
         var generator = SeededGenerator(seed: 6)

@@ -12,6 +12,9 @@ public struct NamespaceOptions: Sendable, Equatable {
     public var retentionPolicy: String?
     /// Which chunks `put` stores at all: a name of `AdmissionPolicies.names`.
     public var admissionPolicy = AdmissionPolicies.defaultName
+    /// What that policy goes by: what moving bytes costs on this machine, how long a sight counts.
+    /// Namespaces that share policy and options share its memory.
+    public var admissionOptions = AdmissionOptions()
     /// How long a chunk lives that is put without a time of its own; `nil`: for ever.
     public var timeToLive: Duration?
     /// So much is not taken to make room for others.

@@ -17,13 +17,14 @@ struct NamespacePolicies: Sendable {
         var made = [options.retentionPolicy: standard]
         var byName: [String: any RetentionPolicy] = [:]
         var admissions: [String: any AdmissionPolicy] = [:]
-        var madeAdmissions: [String: any AdmissionPolicy] = [:]
+        var madeAdmissions: [AdmissionOptions: [String: any AdmissionPolicy]] = [:]
         for (namespace, options) in options.namespaces.sorted(by: { $0.key < $1.key }) {
-            let admission = options.admissionPolicy
-            if madeAdmissions[admission] == nil {
-                madeAdmissions[admission] = try AdmissionPolicies.named(admission)
+            let (admission, costs) = (options.admissionPolicy, options.admissionOptions)
+            if madeAdmissions[costs]?[admission] == nil {
+                madeAdmissions[costs, default: [:]][admission] =
+                    try AdmissionPolicies.named(admission, options: costs)
             }
-            admissions[namespace] = madeAdmissions[admission]
+            admissions[namespace] = madeAdmissions[costs]?[admission]
             guard let name = options.retentionPolicy else { continue }
             if made[name] == nil { made[name] = try RetentionPolicies.named(name) }
             byName[namespace] = made[name]
