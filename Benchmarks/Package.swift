@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 // A package of its own, so that nobody who links the engine pays for the bench's dependencies.
@@ -21,6 +22,15 @@ let testRules: [SwiftSetting] = [
 let hasPeers = Context.environment["CHUNKDB_PEERS"] == "1"
 let peerLibraries = ["absl_throw_delegate", "absl_raw_logging_internal", "rocksdb", "tbb"]
 
+// The stores beside which `peers` measures are built in where their headers are installed.
+func has(_ header: String) -> Bool {
+    FileManager.default.fileExists(atPath: "/usr/include/\(header)")
+}
+let storePeers = [
+    (header: "rocksdb/db.h", define: "CHUNKDB_HAS_ROCKSDB", library: "rocksdb"),
+    (header: "lmdb.h", define: "CHUNKDB_HAS_LMDB", library: "lmdb"),
+].filter { has($0.header) }
+
 let package = Package(
     name: "ChunkDBBenchmarks",
     products: [
@@ -37,7 +47,7 @@ let package = Package(
         .executableTarget(
             name: "chunkdb-bench",
             dependencies: [
-                "CIndexPeers",
+                "CIndexPeers", "CStorePeers",
                 .product(name: "ChunkDB", package: "ChunkDB"),
                 .product(name: "Feed", package: "ChunkDB"),
                 .product(name: "BSkiplist", package: "ChunkDB"),
@@ -52,6 +62,9 @@ let package = Package(
             name: "CIndexPeers",
             cxxSettings: hasPeers ? [.define("CHUNKDB_PEERS")] : [],
             linkerSettings: hasPeers ? peerLibraries.map { .linkedLibrary($0) } : []),
+        .target(
+            name: "CStorePeers", cxxSettings: storePeers.map { .define($0.define) },
+            linkerSettings: storePeers.map { .linkedLibrary($0.library) }),
         .testTarget(
             name: "BenchmarkSmokeTests", dependencies: ["chunkdb-bench"],
             swiftSettings: testRules),

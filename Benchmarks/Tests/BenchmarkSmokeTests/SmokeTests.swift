@@ -60,6 +60,12 @@ struct SmokeTests {
                 "ratioToBound", "computedShare",
             ], ["chunkdb"]
         ),
+        "peers": (
+            [
+                "bytesPerSecond", "ratioToDevice", "oursRatio", "storedBytesPerPayloadByte",
+                "operationsPerSecond", "p50Nanoseconds",
+            ], PeersWorkload.subjects
+        ),
         "lookup": (["p50Nanoseconds", "p99Nanoseconds"], ["chunkdb"]),
     ]
     /// Metrics that may be nothing: what others used, what the page cache holds, what a thousand
@@ -164,6 +170,7 @@ struct SmokeTests {
         ["traces", "--admission", "thrice"], ["quality", "--limit", "0"],
         ["reuse", "--chunks", "3"], ["reuse", "--least", "0"], ["ttft", "--width", "100"],
         ["ttft", "--rounds", "0"], ["lookup", "--variants", "0"],
+        ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try ChunkDBBench.parseAsRoot(arguments) }

@@ -10,19 +10,30 @@ struct BenchStore: Sendable {
 
     /// Creates a store with room for `chunkCount` chunks.
     init(at path: String, source: ChunkSource, chunkCount: Int, common: CommonOptions) throws {
-        let geometry = source.geometry
-        // Headers, commits, unused ends of segments, and a little.
-        let bytes = UInt64(chunkCount) * UInt64(geometry.chunkBytes + 256 << 10)
-        let options = StoreOptions(
-            capacity: ByteCount(bytes + bytes / 4 + 1 << 30),
-            segmentSize: common.smoke ? .mebibytes(8) : .mebibytes(256), disk: common.disk)
-        let binding = geometry.binding
+        try self.init(
+            at: path, source: source,
+            options: Self.options(source.geometry, chunkCount: chunkCount, common))
+    }
+
+    /// Creates a store, or opens the one that is there.
+    init(at path: String, source: ChunkSource, options: StoreOptions) throws {
+        let binding = source.geometry.binding
         (db, namespace) = try blocking {
             let db = try await ChunkDB.open(at: path, options: options)
             return (db, try await db.namespace("bench", model: binding))
         }
         self.source = source
         self.path = path
+    }
+
+    static func options(_ geometry: ChunkGeometry, chunkCount: Int, _ common: CommonOptions)
+        -> StoreOptions
+    {
+        // Headers, commits, unused ends of segments, and a little.
+        let bytes = UInt64(chunkCount) * UInt64(geometry.chunkBytes + 256 << 10)
+        return StoreOptions(
+            capacity: ByteCount(bytes + bytes / 4 + 1 << 30),
+            segmentSize: common.smoke ? .mebibytes(8) : .mebibytes(256), disk: common.disk)
     }
 
     func key(_ chunk: Int) -> ChunkKey { namespace.key(tokens: source.tokens(chunk)) }

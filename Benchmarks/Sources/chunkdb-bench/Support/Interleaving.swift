@@ -13,6 +13,23 @@ struct Work: Sendable {
     var latencies: [UInt64] = []
     /// Parts of an operation, by name.
     var phases: [String: [UInt64]] = [:]
+    /// Where the window is more than the work: what the work itself took.
+    var span: Span?
+
+    struct Span: Sendable {
+        let seconds: Double
+        let cpuSeconds: Double
+
+        init(seconds: Double, cpuSeconds: Double) {
+            self.seconds = seconds
+            self.cpuSeconds = cpuSeconds
+        }
+
+        init(from start: Clocks, to end: Clocks) {
+            seconds = Double(end.nanoseconds - start.nanoseconds) / 1e9
+            cpuSeconds = Double(end.processCPUNanoseconds - start.processCPUNanoseconds) / 1e9
+        }
+    }
 
     mutating func add(_ phase: String, _ nanoseconds: UInt64) {
         phases[phase, default: []].append(nanoseconds)
@@ -43,18 +60,21 @@ struct Tally {
     private var phases: [String: [Double]] = [:]
     private var bytes = 0
     private var seconds = 0.0
+    private var windowSeconds = 0.0
     private var cpuSeconds = 0.0
     private var otherSeconds = 0.0
 
     /// Takes one window, and returns its bytes per second.
     @discardableResult
     mutating func add(_ work: Work, from start: Clocks, to end: Clocks) -> Double {
-        let elapsed = Double(end.nanoseconds - start.nanoseconds) / 1e9
-        let cpu = Double(end.processCPUNanoseconds - start.processCPUNanoseconds) / 1e9
+        let window = Work.Span(from: start, to: end)
+        let span = work.span ?? window
+        let elapsed = span.seconds
         let all = Double(end.machineCPUNanoseconds - start.machineCPUNanoseconds) / 1e9
         seconds += elapsed
-        cpuSeconds += cpu
-        otherSeconds += max(all - cpu, 0)
+        windowSeconds += window.seconds
+        cpuSeconds += span.cpuSeconds
+        otherSeconds += max(all - max(window.cpuSeconds, span.cpuSeconds), 0)
         bytes += work.bytes
         for latency in work.latencies { _ = latencies.record(latency) }
         for (phase, times) in work.phases { phases[phase, default: []] += times.map { Double($0) } }
@@ -70,7 +90,7 @@ struct Tally {
             "operationsPerSecond": median(operationRates),
             "windowCount": Double(rates.count),
             "cpuSecondsPerSecond": seconds > 0 ? cpuSeconds / seconds : 0,
-            "otherCPUSecondsPerSecond": seconds > 0 ? otherSeconds / seconds : 0,
+            "otherCPUSecondsPerSecond": windowSeconds > 0 ? otherSeconds / windowSeconds : 0,
         ]
         if bytes > 0 {
             metrics["bytesPerSecond"] = median(rates)

@@ -14,6 +14,31 @@ enum PageCache {
         return sum
     }
 
+    /// Lets go of what it holds of them, where nobody maps it and it is on the medium.
+    static func forget(below directory: String) {
+        guard let names = FileManager.default.enumerator(atPath: directory) else { return }
+        for case let name as String in names {
+            let descriptor = unsafe open(directory + "/" + name, O_RDONLY | O_NOFOLLOW)
+            guard descriptor >= 0 else { continue }
+            _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)
+            close(descriptor)
+        }
+    }
+
+    /// Bytes on the medium of all regular files below `directory`.
+    static func allocatedBytes(below directory: String) -> Int {
+        guard let names = FileManager.default.enumerator(atPath: directory) else { return 0 }
+        var sum = 0
+        for case let name as String in names {
+            var facts = stat()
+            guard unsafe lstat(directory + "/" + name, &facts) == 0,
+                facts.st_mode & S_IFMT == S_IFREG
+            else { continue }
+            sum += Int(facts.st_blocks) * 512
+        }
+        return sum
+    }
+
     private static func residentBytes(of path: String) -> Int {
         let descriptor = unsafe open(path, O_RDONLY | O_NOFOLLOW)
         guard descriptor >= 0 else { return 0 }

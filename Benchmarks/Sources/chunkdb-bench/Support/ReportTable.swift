@@ -26,6 +26,7 @@ struct ReportTable {
         Column(title: "(low–high)", keys: ["oursRatioLow", "oursRatioHigh"]) {
             "\(fixed($0[0], 2))–\(fixed($0[1], 2))"
         },
+        Column(title: "stored ÷ put", keys: ["storedBytesPerPayloadByte"]) { fixed($0[0], 3) },
         Column(title: "B/entry", keys: ["bytesPerEntry"]) { fixed($0[0], 1) },
         Column(title: "ns/entry", keys: ["nanosecondsPerEntry"]) { fixed($0[0], 0) },
         Column(title: "s/GiB", keys: ["secondsPerGiB"]) { fixed($0[0], 3) },
