@@ -1,6 +1,7 @@
 // Who is inside the store. A close waits for the calls that began before it, and calls that begin
 // after it are refused: a disk that was shut down is never asked for anything.
 
+import Glibc
 import SegmentLog
 import Synchronization
 
@@ -12,9 +13,16 @@ final class CallGate: Sendable {
         var lastDeed: (@Sendable () -> Void)?
     }
     private let state = Mutex(State())
+    private let process = getpid()
 
-    /// *Throws:* `.closed`. Every other end of this call is followed by `leave`.
+    /// Whether this is the process that opened the store. A fork has its memory and descriptors,
+    /// and none of its threads: whoever waits there waits for ever.
+    var isInOwnProcess: Bool { getpid() == process }
+
+    /// *Throws:* `.closed`, `.forked`. Every other end of this call is followed by `leave`.
     func enter() throws(StoreError) {
+        // First of all: in a fork the lock may be held by a thread that is not there.
+        if !isInOwnProcess { throw .forked }
         let isIn = state.withLock { state in
             if state.isClosed { return false }
             state.insideCount += 1

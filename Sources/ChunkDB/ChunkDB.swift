@@ -173,7 +173,8 @@ public final class ChunkDB: Sendable {
     }
 
     /// Waits for calls that began before, writes a checkpoint, so that the next open is quick, and
-    /// lets go of everything. Calls that begin later throw `.closed`. Idempotent.
+    /// lets go of everything. Calls that begin later throw `.closed`. Idempotent, and nothing
+    /// in a fork.
     /// *Durability:* what was durable stays so, with or without this call; the rest becomes durable
     /// unless the store is degraded.
     public func close() async {

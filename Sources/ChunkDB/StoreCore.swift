@@ -149,6 +149,7 @@ final class StoreCore: Sendable {
     /// See `ChunkDB.close`. The namespaces are forgotten last: to whoever still cleans, or writes a
     /// checkpoint, what no namespace names would be dead.
     func close() async {
+        if !gate.isInOwnProcess { return }
         if isClosed.exchange(true, ordering: .relaxed) { return await closing.whenOver() }
         defer { closing.end() }
         await gate.close()
@@ -164,6 +165,7 @@ final class StoreCore: Sendable {
 
     /// The last name of the store has ended. Who is inside goes on to the end.
     func abandon() {
+        if !gate.isInOwnProcess { return }
         if isClosed.exchange(true, ordering: .relaxed) { return }
         leases.endAll()
         gate.abandon { [self] in forgetNamespaces() }

@@ -24,6 +24,9 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case quotaExceeded(QuotaFacts)
     /// The lease's time is over, it was ended, or the store was closed.
     case leaseEnded
+    /// The store was opened by another process, which this one was forked off. Nothing of it can
+    /// be used here; the child can open the store itself once nobody else has it open.
+    case forked
     /// The caller's task was cancelled, or its deadline passed. Only its wait has ended: a change
     /// that was on its way may come true later, or be true already, as after any error (P-3).
     case cancelled
@@ -48,6 +51,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .unknownPolicy(let error): "\(error)"
         case .quotaExceeded(let facts): "\(facts)"
         case .leaseEnded: "the lease has ended"
+        case .forked: "the store was opened by the process that this one was forked off"
         case .cancelled:
             "cancelled: the wait has ended; whether the call took effect is not known"
         }

@@ -2,6 +2,7 @@
 
 import ChunkDB
 import EngineTestSupport
+import Glibc
 import KVModel
 import Primitives
 import SegmentLog
@@ -90,4 +91,46 @@ struct CapTests {
             await late.close()
         }
     }
+
+    @Test("S-17 in a fork every call ends at once, and the parent goes on")
+    func forked() async {
+        await #expect(processExitsWith: .success) {
+            let directory = TemporaryDirectory()
+            let db = try await ChunkDB.open(at: directory.path, options: realOptions)
+            let space = try await db.namespace("acme", model: smallBinding(layers: 1))
+            try await TestChunk(1).put(in: space)
+            let child = forkProcess()
+            if child == 0 {
+                // None of this may suspend: no thread would go on, and when the last one ends so
+                // does the process, with 0.
+                let answers = [
+                    await isForked { _ = try await TestChunk(1).isIntact(in: space) },
+                    await isForked { try await TestChunk(2).put(in: space) },
+                    await isForked { try await space.remove(TestChunk(1).key(in: space)) },
+                    await isForked { try await db.barrier() },
+                    await isForked { try await db.checkpoint() },
+                ]
+                await db.close()
+                _exit(answers.contains(false) ? 1 : 7)
+            }
+            var status: Int32 = -1
+            _ = unsafe waitpid(child, &status, 0)
+            #expect(status == 7 << 8)
+            try await TestChunk(2).put(in: space)
+            #expect(try await TestChunk(1).isIntact(in: space) == true)
+            await db.close()
+        }
+    }
 }
+
+private func isForked(_ call: () async throws -> Void) async -> Bool {
+    do {
+        try await call()
+        return false
+    } catch {
+        return error as? StoreError == .forked
+    }
+}
+
+// Swift hides it, since little may be done in the child.
+@_silgen_name("fork") private func forkProcess() -> Int32
