@@ -99,7 +99,10 @@ public struct ChunkWriter: ~Copyable {
     /// *Durability:* as asked for when this returns, or better; of a variant that was there before
     /// too, which is pinned if this one was to be. An `accepted` chunk becomes durable with the
     /// next durable operation or `barrier`.
-    /// - Parameter detail: must fit the room that `beginPut` was asked for.
+    /// - Parameters:
+    ///   - recompute: see `Namespace.put`.
+    ///   - detail: must fit the room that `beginPut` was asked for.
+    ///   - durability: what to wait for.
     /// *Returns:* `.alreadyPresent` when the variant was there; its bytes stay (CONTRACT P-5).
     /// *Throws:* `.cancelled` when the caller's task is; the commit then goes on unwatched, unless
     /// it had been cancelled before.

@@ -25,7 +25,9 @@ extension Namespace {
     public func countDamage() { core.count { $0.damageCount += 1 } }
 
     /// Counts a read of a chunk in the heat table.
-    /// - Parameter fixCost: the share of its tokens that were computed anew, 0 to 1.
+    /// - Parameters:
+    ///   - entry: what was read.
+    ///   - fixCost: the share of its tokens that were computed anew, 0 to 1.
     public func countUse(of entry: ChunkEntry, fixCost: Float = 0) {
         countUse(entry, fixCost: fixCost)
     }

@@ -26,8 +26,12 @@ extension Namespace {
 
     /// The planes of a stored variant; `nil` is a miss.
     ///
-    /// - Parameter layers: `nil` for all.
-    /// - Parameter tokens: rows of every plane; `nil` for all.
+    /// - Parameters:
+    ///   - key: of the chunk.
+    ///   - variant: which of its forms.
+    ///   - layers: `nil` for all.
+    ///   - tokens: rows of every plane; `nil` for all.
+    ///   - verification: whether the bytes are compared with their digests.
     /// *Throws:* `.damaged` with the facts when bytes do not verify; nothing is handed over then.
     /// `.cancelled` as soon as the caller's task is; the reads keep their memory until they end.
     /// *Complexity:* one read per plane, adjacent planes merged, all started at once.

@@ -7,13 +7,18 @@ import SegmentLog
 extension Namespace {
     /// Begins a put whose layers come one by one.
     ///
-    /// - Parameter context: in what context the KV was computed; decides the variant.
-    /// - Parameter detail: room for what `commit` will be given of it.
-    /// - Parameter timeToLive: after so long the chunk is a miss, and the first to make room; `nil`
-    ///   takes the namespace's. By the wall clock, up to a second later.
-    /// - Parameter replacing: what has the name makes way at `commit`, instead of the new bytes. A
-    ///   reader may find neither for a moment, and so may who opens the store after a crash
-    ///   (CONTRACT P-6). `.accepted` counts as `.written` then.
+    /// - Parameters:
+    ///   - key: of these tokens, by the namespace's `key(tokens:)`.
+    ///   - tokens: 1 to 2²⁴ ids.
+    ///   - context: in what context the KV was computed; decides the variant.
+    ///   - domain: what else than its own tokens the key was made from.
+    ///   - detail: room for what `commit` will be given of it.
+    ///   - pinned: no shortage takes it.
+    ///   - replacing: what has the name makes way at `commit`, instead of the new bytes. A reader
+    ///     may find neither for a moment, and so may who opens the store after a crash (CONTRACT
+    ///     P-6). `.accepted` counts as `.written` then.
+    ///   - timeToLive: after so long the chunk is a miss, and the first to make room; `nil` takes
+    ///     the namespace's. By the wall clock, up to a second later.
     /// When the budget is reached the least worthy chunks are forgotten for it.
     /// *Throws:* `.log(.capacityExceeded)` when nothing can be, `.quotaExceeded` when the namespace
     /// may not have it; nothing was written then.
@@ -83,7 +88,18 @@ extension Namespace {
     /// Stores all layers of a chunk in one call: `layers[l]` holds layer l's key and value planes.
     /// *Durability:* as asked for when this returns, or better. A variant that is present is not
     /// written again, and still has that durability, and is pinned if asked for (CONTRACT P-5).
-    /// - Parameter preloading: stores the chunk whatever the namespace's admission policy says.
+    /// - Parameters:
+    ///   - key: of these tokens, by the namespace's `key(tokens:)`.
+    ///   - tokens: 1 to 2²⁴ ids.
+    ///   - layers: rows of `[token][kv head][dimension]` numbers of the model's element type.
+    ///   - context: in what context the KV was computed; decides the variant.
+    ///   - recompute: what plans go by (FUSION.md): prefix shares, context impact, token scores.
+    ///   - detail: what most variants have none of: positions, attention by layer.
+    ///   - pinned: no shortage takes it.
+    ///   - replacing: see `beginPut`.
+    ///   - timeToLive: see `beginPut`.
+    ///   - preloading: stores the chunk whatever the namespace's admission policy says.
+    ///   - durability: what to wait for.
     /// *Returns:* `.declined` when that policy turned it away; nothing was written then.
     /// *Throws:* `.cancelled` when the caller's task is: before its commit began, the chunk does
     /// not become visible by this call; later, the commit goes on unwatched.
