@@ -14,7 +14,7 @@ struct ChunkDBBench: ParsableCommand {
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
             OpenWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
-            PeersWorkload.self,
+            PeersWorkload.self, MixedWorkload.self,
             CompareVerb.self, PlotVerb.self,
         ])
 }

@@ -60,6 +60,9 @@ struct SmokeTests {
                 "ratioToBound", "computedShare",
             ], ["chunkdb"]
         ),
+        "mixed": (
+            ["operationsPerSecond", "p99Nanoseconds", "bytesPerSecond", "p99Ratio"], ["chunkdb"]
+        ),
         "peers": (
             [
                 "bytesPerSecond", "ratioToDevice", "oursRatio", "storedBytesPerPayloadByte",
@@ -170,6 +173,7 @@ struct SmokeTests {
         ["traces", "--admission", "thrice"], ["quality", "--limit", "0"],
         ["reuse", "--chunks", "3"], ["reuse", "--least", "0"], ["ttft", "--width", "100"],
         ["ttft", "--rounds", "0"], ["lookup", "--variants", "0"],
+        ["mixed", "--reads", "0"], ["mixed", "--puts", "11"], ["mixed", "--skew", "9"],
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {

@@ -86,6 +86,13 @@ struct BenchStore: Sendable {
         work.bytes += source.geometry.chunkBytes
     }
 
+    /// One durable put. *Returns:* its bytes.
+    func putOne(_ chunk: Int) async throws -> Int {
+        var work = Work()
+        try await put(chunk, .durable, &work)
+        return work.bytes
+    }
+
     /// Compares the begin of every plane that was read with what was put.
     func check(_ data: borrowing ChunkData, chunk: Int) throws {
         for layer in data.layers {
