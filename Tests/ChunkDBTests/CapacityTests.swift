@@ -35,9 +35,7 @@ struct CapacityTests {
         }
     }
 
-    @Test(
-        "a smaller one keeps what is pinned and forgets until the files fit; a larger one holds more"
-    )
+    @Test("a smaller one keeps what is pinned and forgets until files fit; a larger one holds more")
     func change() throws {
         let machine = machine(seed: 1)
         try fill(machine, 0..<120, pinned: [3, 50, 119])
