@@ -39,7 +39,8 @@ struct Chunkdb: ParsableCommand {
         TopVerb.self, SegmentsVerb.self, SpaceVerb.self, PolicyVerb.self, ReportVerb.self,
         HexdumpVerb.self, LayoutVerb.self, VerifyVerb.self, ExportVerb.self, DumpVerb.self,
         ImportVerb.self, LoadVerb.self, RemoveVerb.self, PinVerb.self, UnpinVerb.self,
-        RepairVerb.self, PlanVerb.self, DemoVerb.self,
+        SetCapacityVerb.self, CompactVerb.self, RepairVerb.self, PlanVerb.self, StatsVerb.self,
+        WatchVerb.self, DemoVerb.self,
     ]
 
     /// Those that take no PATH, and ignore one.
