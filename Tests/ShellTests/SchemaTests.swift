@@ -79,6 +79,9 @@ struct SchemaTests {
         for words in [["set-capacity", "32MiB", "--yes"], ["compact", "--yes"]] {
             try ask(words, at: other.store)
         }
+        let trace = place.path + "/trace"
+        try TraceTests.write(TraceTests.lines, to: trace)
+        try ask(["trace", "replay", trace])
         let db = try ChunkDB.openAndWait(at: place.store, options: storeOptions())
         let published = place.store + ".statistics"
         try db.wait { () async throws in
@@ -162,8 +165,8 @@ struct SchemaTests {
                     "\(verb): \(path) was never seen")
             }
         }
-        // `demo` is described in the README and held by DemoTests.
-        let verbs = Set(Chunkdb.verbs.map { $0._commandName }).subtracting(["demo"])
+        // `demo` is described in the README and held by DemoTests; `bench` is another program.
+        let verbs = Set(Chunkdb.verbs.map { $0._commandName }).subtracting(["demo", "bench"])
         #expect(Set(page.keys) == verbs.union(["errors"]))
     }
 
@@ -207,7 +210,9 @@ struct SchemaTests {
         try place.makeStore()
         let before = try place.contents()
         var generator = SeededGenerator(seed: 23)
-        let verbs = Chunkdb.verbs.map { $0._commandName }.filter { $0 != "demo" }
+        let verbs = Chunkdb.verbs.map { $0._commandName }.filter {
+            !["demo", "bench"].contains($0)
+        }
         let pieces = [
             "--json", "--namespace", "acme", "--prefix", "--limit", "0", "-1",
             "18446744073709551616",
@@ -218,7 +223,7 @@ struct SchemaTests {
             String(repeating: "a", count: 5_000),
         ]
         let documented: Set<ShellExit> = [
-            .fine, .damageFound, .usage, .cannotOpen, .notFound, .cannotWrite,
+            .fine, .damageFound, .usage, .cannotOpen, .notFound, .cannotWrite, .toolFailed,
         ]
         for _ in 0..<400 {
             let verb = verbs.randomElement(using: &generator)!
