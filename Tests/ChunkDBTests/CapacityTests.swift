@@ -246,4 +246,44 @@ struct CapacityTests {
             await db.close()
         }
     }
+
+    @Test("a power cut at any effect of a compaction loses nothing and brings nothing back")
+    func compactPowerCut() throws {
+        let machine = machine(seed: 8)
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+            for owner in 0..<24 as Range<UInt64> { try await TestChunk(owner).put(in: space) }
+            for owner in 0..<24 as Range<UInt64> where !owner.isMultiple(of: 4) {
+                try await space.remove(TestChunk(owner).key(in: space))
+            }
+            await db.close()
+        }
+        let next = machine.afterPowerCut(Survival(.all))
+        next.disk.startRecording()
+        let again = try next.open()
+        let first = next.disk.effectCount
+        let report = try next.run { () async throws in try await again.compact() }
+        #expect(report.freedSegmentCount > 1 && report.movedBytes > 0, "\(report)")
+        let last = next.disk.effectCount
+        next.run { await again.close() }
+        for count in first...last {
+            let menu = Survival.menu(seed: UInt64(count))
+            // Each effect under one pattern, all patterns in turn.
+            let survival = menu[count % menu.count]
+            var image = self.machine(seed: 8)
+            image.disk = next.disk.crash(
+                afterEffects: count, survival, scheduler: image.scheduler)
+            let survivor = try image.open()
+            try image.run { () async throws in
+                let space = try #require(survivor.namespace("acme"))
+                #expect(survivor.recovery.damages.isEmpty, "\(count) \(survival)")
+                for owner in 0..<24 as Range<UInt64> {
+                    let isIntact = try await TestChunk(owner).isIntact(in: space)
+                    #expect(isIntact == (owner.isMultiple(of: 4) ? true : nil), "\(count) \(owner)")
+                }
+                await survivor.close()
+            }
+        }
+    }
 }

@@ -63,7 +63,7 @@ public final class StatisticsPublication: Sendable {
         return false
     }
 
-    private static let stepNanoseconds: UInt64 = 50_000_000
+    private static let stepNanoseconds: UInt64 = 200_000_000
 }
 
 /// The directory of a statistics file, and its name there.

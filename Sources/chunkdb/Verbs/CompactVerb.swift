@@ -72,10 +72,12 @@ struct CompactReport: Encodable {
         allocatedBytesBefore = view.allocatedBytes().reduce(0) { $0 &+ $1.bytes }
     }
 
+    var returnableBytes: UInt64 { deadBytes.saturatingAdd(freeBytes) }
+
     var plan: [String] {
         [
             "copy \(ByteCount(liveBytes)) out of \(counted(segmentCount, "segment")), give up to "
-                + "\(ByteCount(deadBytes.saturatingAdd(freeBytes))) back: \(ByteCount(deadBytes)) "
+                + "\(ByteCount(returnableBytes)) back: \(ByteCount(deadBytes)) "
                 + "dead, \(ByteCount(freeBytes)) free"
         ]
     }
