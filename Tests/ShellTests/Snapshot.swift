@@ -33,10 +33,11 @@ enum Snapshot {
             .replacing(/\b[0-9a-f]{32}\b/, with: "<digest>")
             .replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/, with: "<time>")
             .replacing(
-                /"(createdSeconds|allocatedBytes(?:Before|After)?|elapsedSeconds|lastUseSeconds)" : [0-9.e-]+/
+                /"(createdSeconds|allocatedBytes|elapsedSeconds|lastUseSeconds)" : [0-9.e-]+/
             ) {
                 "\"\($0.1)\" : 0"
             }
+            .replacing(/"(allocatedBytes[A-Z][a-z]+)" : [0-9]+/) { "\"\($0.1)\" : 0" }
             .replacing(/verified in [0-9.]+ s/, with: "verified in <seconds> s")
             .replacing(/[0-9.]+ [KM]iB allocated/, with: "<bytes> allocated")
             .replacing(/(files take|take|took) [0-9.]+ [KM]iB/) { "\($0.1) <bytes>" }
