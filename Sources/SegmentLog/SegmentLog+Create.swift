@@ -22,11 +22,10 @@ extension SegmentLog {
         guard unit == UInt32(Superblock.blockBytes) else {
             throw .unsupported("devices whose blocks are \(unit) bytes; version 1 writes 4096")
         }
-        let overhead = Superblock.fileBytes + 2 * JournalWriter.growthBytes
-        guard options.capacityBytes >= overhead + 64 * UInt64(unit) else {
+        let least = capacityBytesMin(unit: UInt64(unit))
+        guard options.capacityBytes >= least else {
             throw .unsupported(
-                "a capacity of \(ByteCount(options.capacityBytes)); "
-                    + "at least \(ByteCount(overhead + 64 * UInt64(unit)))")
+                "a capacity of \(ByteCount(options.capacityBytes)); at least \(ByteCount(least))")
         }
         let superblock = Superblock(
             storeID: environment.entropy.bytes(16), secret: environment.entropy.bytes(32),

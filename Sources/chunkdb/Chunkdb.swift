@@ -27,7 +27,8 @@ struct Chunkdb: ParsableCommand {
             (Sources/chunkdb/JSON.md), and -q, which prints nothing but errors.
 
             Exit codes: 0 fine, 1 damage found, 2 usage, 3 cannot open the store,
-            4 no such key, variant or namespace, 5 cannot write the file, 130 interrupted.
+            4 no such key, variant or namespace, 5 cannot write the file,
+            6 chunkdb-bench is missing or failed, 130 interrupted.
             A session fed from a pipe ends with the first code that is not 0, at a terminal with 0.
             """,
         version: "chunkdb 0",
@@ -39,11 +40,12 @@ struct Chunkdb: ParsableCommand {
         TopVerb.self, SegmentsVerb.self, SpaceVerb.self, PolicyVerb.self, ReportVerb.self,
         HexdumpVerb.self, LayoutVerb.self, VerifyVerb.self, ExportVerb.self, DumpVerb.self,
         ImportVerb.self, LoadVerb.self, RemoveVerb.self, PinVerb.self, UnpinVerb.self,
-        RepairVerb.self, PlanVerb.self, DemoVerb.self,
+        SetCapacityVerb.self, CompactVerb.self, RepairVerb.self, PlanVerb.self, StatsVerb.self,
+        WatchVerb.self, TraceVerb.self, BenchVerb.self, DemoVerb.self,
     ]
 
     /// Those that take no PATH, and ignore one.
-    static let storelessVerbs: Set = ["layout"]
+    static let storelessVerbs: Set = ["layout", "bench"]
 
     static func main() {
         let words = Array(CommandLine.arguments.dropFirst())

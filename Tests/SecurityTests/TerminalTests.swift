@@ -29,6 +29,19 @@ struct TerminalTests {
         let names = (0..<40).map { number in
             (0..<3).map { _ in pieces.randomElement(using: &generator)! }.joined() + "\(number)"
         }
+        let statistics = place.path + "-statistics"
+        let trace = place.path + "-trace"
+        let requests = names.map { name in
+            let digits = name.utf8.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+            return "{\"event\":\"use\",\"namespace\":\"\(digits.joined())\",\"key\":\""
+                + String(repeating: "0", count: 64) + "\",\"variant\":\"0000000000000000\","
+                + "\"tokens\":1,\"bytes\":1,\"seconds\":1}\n"
+        }
+        try requests.joined().write(toFile: trace, atomically: true, encoding: .utf8)
+        defer {
+            try? FileManager.default.removeItem(atPath: statistics)
+            try? FileManager.default.removeItem(atPath: trace)
+        }
         let db = try ChunkDB.openAndWait(at: place.path, options: realOptions)
         try db.wait { () async throws in
             for (number, name) in names.enumerated() {
@@ -37,6 +50,8 @@ struct TerminalTests {
                     name, model: smallBinding(layers: 1, name: model))
                 if number % 8 == 0 { try await TestChunk(UInt64(number)).put(in: space) }
             }
+            let text = await db.statistics().text
+            try text.write(toFile: statistics, atomically: true, encoding: .utf8)
             await db.close()
         }
         let report = place.path + "-report.html"
@@ -45,7 +60,8 @@ struct TerminalTests {
             ["info"], ["ls"], ["verify"], ["ls", "--namespace", names[0]], ["ls", "--long"],
             ["variants", "--min", "1"], ["top"], ["policy"], ["segments"], ["space"],
             ["report", "-o", report], ["hexdump", "--file", "journal-0"],
-            ["hexdump", "--file", "checkpoint"],
+            ["hexdump", "--file", "checkpoint"], ["stats", "--file", statistics],
+            ["trace", "replay", trace], ["compact", "--dry-run"],
         ] {
             for more in [[], ["--json"]] {
                 let sink = Sink()

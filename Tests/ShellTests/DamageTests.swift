@@ -43,6 +43,10 @@ struct DamageTests {
         #expect((found[1]["reason"] as? String)?.contains("layer 2 V") == true)
         #expect(try verify.json["damagedVariantCount"] as? Int == 1)
         try Snapshot.compare(place.run(["verify"]), "verify-damaged", in: place)
+        let state = place.path + "/state"
+        try Snapshot.compare(
+            place.run(["verify", "--resume", state, "--json"]), "verify-damaged-json", in: place)
+        #expect(!FileManager.default.fileExists(atPath: state))
         // Others are not affected, and headers are fine.
         #expect(place.run(["verify", "--namespace", "wide"]).exit == .fine)
         #expect(place.run(["show", "\(key(2))"]).exit == .fine)
@@ -64,6 +68,10 @@ struct DamageTests {
         let show = place.run(["show", "\(key(3))"])
         #expect(show.exit == .damageFound)
         try Snapshot.compare(show, "show-damaged", in: place)
+        for verb in [["compact"], ["set-capacity", "8MiB"]] {
+            try Snapshot.compare(
+                place.run(verb + ["--dry-run"]), "\(verb[0])-damaged", in: place)
+        }
         let find = place.run(["find", "\(key(3))"])
         #expect(find.exit == .notFound)
         #expect(find.output.contains("1 record of the log did not open"))

@@ -58,10 +58,11 @@ struct SchemaTests {
             ["report", "--output", place.path + "/report.html"],
             ["unpin", "\(key(2))", "--yes"], ["import", file, "--yes"],
             ["load", dump, "--yes"], ["ls", "--long"], ["show", "\(key(2))", "--digests"],
+            ["verify", "--resume", place.path + "/state"],
         ]
         var found: [String: [String: Set<String>]] = [:]
-        func ask(_ words: [String], under name: String? = nil) throws {
-            let outcome = place.run(words + ["--json"])
+        func ask(_ words: [String], under name: String? = nil, at store: String? = nil) throws {
+            let outcome = place.run(words + ["--json"], at: store)
             let object = try outcome.json
             let verb = try #require(object["verb"] as? String)
             #expect(verb == words[0], "\(words)")
@@ -73,6 +74,29 @@ struct SchemaTests {
             try Data(prompt.utf8).write(to: URL(fileURLWithPath: path))
             try ask(["plan", path])
         }
+        let other = try Place()
+        try other.makeStore()
+        for words in [["set-capacity", "32MiB", "--yes"], ["compact", "--yes"]] {
+            try ask(words, at: other.store)
+        }
+        let trace = place.path + "/trace"
+        try TraceTests.write(TraceTests.lines, to: trace)
+        try ask(["trace", "replay", trace])
+        let db = try ChunkDB.openAndWait(at: place.store, options: storeOptions())
+        let published = place.store + ".statistics"
+        try db.wait { () async throws in
+            try await db.publishStatistics(at: published, every: .milliseconds(10))
+            _ = try await db.namespace("acme")?.get(key(2))
+        }
+        try ask(["stats"])
+        try ask(["watch", "--count", "1", "--interval", "0.1"])
+        db.wait { await db.close() }
+        let left = StatisticsSnapshot(
+            storeID: db.superblock.storeID, processID: 1, sequence: 1, wallSeconds: 1,
+            monotonicNanoseconds: 1, intervalNanoseconds: 1, values: [:], tenants: [])
+        let leftFile = place.path + "/left"
+        try Data(left.text.utf8).write(to: URL(fileURLWithPath: leftFile))
+        try ask(["stats", "--file", leftFile])
         let layout = MemorySink()
         _ = Shell(console: Console(output: layout, errors: layout)).run(["layout", "--json"])
         let object = try JSONSerialization.jsonObject(with: Data(layout.text.utf8))
@@ -141,8 +165,8 @@ struct SchemaTests {
                     "\(verb): \(path) was never seen")
             }
         }
-        // `demo` is described in the README and held by DemoTests.
-        let verbs = Set(Chunkdb.verbs.map { $0._commandName }).subtracting(["demo"])
+        // `demo` is described in the README and held by DemoTests; `bench` is another program.
+        let verbs = Set(Chunkdb.verbs.map { $0._commandName }).subtracting(["demo", "bench"])
         #expect(Set(page.keys) == verbs.union(["errors"]))
     }
 
@@ -186,7 +210,9 @@ struct SchemaTests {
         try place.makeStore()
         let before = try place.contents()
         var generator = SeededGenerator(seed: 23)
-        let verbs = Chunkdb.verbs.map { $0._commandName }.filter { $0 != "demo" }
+        let verbs = Chunkdb.verbs.map { $0._commandName }.filter {
+            !["demo", "bench"].contains($0)
+        }
         let pieces = [
             "--json", "--namespace", "acme", "--prefix", "--limit", "0", "-1",
             "18446744073709551616",
@@ -197,7 +223,7 @@ struct SchemaTests {
             String(repeating: "a", count: 5_000),
         ]
         let documented: Set<ShellExit> = [
-            .fine, .damageFound, .usage, .cannotOpen, .notFound, .cannotWrite,
+            .fine, .damageFound, .usage, .cannotOpen, .notFound, .cannotWrite, .toolFailed,
         ]
         for _ in 0..<400 {
             let verb = verbs.randomElement(using: &generator)!

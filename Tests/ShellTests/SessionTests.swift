@@ -96,7 +96,7 @@ struct SessionTests {
         _ = run(lines, in: place)
         let offered = lines.offered
         try #require(offered.count == 12)
-        #expect(offered[0] == ["show", "segments", "space"])
+        #expect(offered[0] == ["show", "segments", "space", "set-capacity", "stats"])
         #expect(offered[1] == ["report", "repair"])
         #expect(offered[2] == ["--limit"])
         // Quoted as the session reads it back, and harmless on a terminal.

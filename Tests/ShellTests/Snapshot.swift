@@ -37,7 +37,9 @@ enum Snapshot {
             ) {
                 "\"\($0.1)\" : 0"
             }
+            .replacing(/"(allocatedBytes[A-Z][a-z]+)" : [0-9]+/) { "\"\($0.1)\" : 0" }
             .replacing(/verified in [0-9.]+ s/, with: "verified in <seconds> s")
             .replacing(/[0-9.]+ [KM]iB allocated/, with: "<bytes> allocated")
+            .replacing(/(files take|take|took) [0-9.]+ [KM]iB/) { "\($0.1) <bytes>" }
     }
 }

@@ -177,6 +177,26 @@ struct TmuxTests {
         try terminal.press("quit", "Enter")
         let after = try terminal.settings()
         #expect(after == before)
+        try oneShot(terminal, place, before)
+    }
+
+    /// The same without a session: the bar goes, a word stays, and the next run goes on.
+    private func oneShot(_ terminal: Tmux, _ place: Place, _ before: [Substring]) throws {
+        let program = try #require(Place.executable).path
+        let words = "verify --resume \(place.path)/state --jobs 1 --buffered --engine threads"
+        try terminal.press("clear; \(program) \(place.store) \(words); echo EXIT=$?", "Enter")
+        try terminal.wait { $0.contains("verifying [") || $0.contains("EXIT=0") }
+        try terminal.press("C-c")
+        let screen = try terminal.wait { $0.contains("EXIT=1") || $0.contains("EXIT=0") }
+        if screen.contains("EXIT=130") {
+            #expect(screen.contains("goes on from here") && !screen.contains("verifying ["))
+            #expect(FileManager.default.fileExists(atPath: place.path + "/state"))
+        }
+        #expect(try terminal.settings() == before)
+        let rest = try place.run(["verify", "--resume", place.path + "/state", "--json"]).json
+        let resumed = try #require(rest["resumedVariantCount"] as? Int)
+        #expect(try resumed + #require(rest["variantCount"] as? Int) == 2_500)
+        #expect((resumed > 0) == screen.contains("EXIT=130"))
     }
 
     private let zeros = [UInt8](repeating: 0, count: 4_096)

@@ -39,6 +39,8 @@ struct VerbTests {
         ("segments", ["segments"]),
         ("verify", ["verify"]),
         ("verify-namespace", ["verify", "--namespace", "acme"]),
+        ("set-capacity", ["set-capacity", "8MiB", "--dry-run"]),
+        ("compact", ["compact", "--dry-run"]),
     ]
 
     @Test("answer as their snapshots say, in text and in JSON, and change no byte")

@@ -127,6 +127,9 @@ final class Cleaner: Sendable {
         let keptRank: Double
         /// Everything is, whatever it takes.
         var isWhole = false
+        /// What cannot be copied, for want of room or since it is damaged, is forgotten; or else
+        /// the segment stays.
+        var forgets = true
         /// Its turn has come, whatever is in it: that says nothing of what space is worth.
         var isOldest = false
 

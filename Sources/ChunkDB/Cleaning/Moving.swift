@@ -82,7 +82,7 @@ struct Moving {
                 staying.append((entry, isKept, .copy(try await core.family(of: entry))))
             } catch {
                 // One that cannot be read is lost already, loudly (CONTRACT L-2).
-                guard case .format = error else { throw error }
+                guard case .format = error, victim.forgets else { throw error }
                 lose(entry, error)
                 leaving.append((entry, line))
             }
@@ -101,9 +101,9 @@ struct Moving {
         for (place, error) in try await core.log.move(staying.map { move($0.entry, $0.way) }) {
             let (entry, isKept, _) = staying[place]
             switch error {
-            case .format: lose(entry, error)
+            case .format where victim.forgets: lose(entry, error)
             // No place to copy to: what need not stay is forgotten instead.
-            case .capacityExceeded where !isKept: break
+            case .capacityExceeded where !isKept && victim.forgets: break
             default: throw error
             }
             leaving.append((entry, .infinity))

@@ -75,17 +75,28 @@ struct Excess: Equatable {
 extension StoreCore {
     /// What can be kept from cleaning, or it finds nothing to free: three quarters of what puts may
     /// fill beside the segments that it keeps free and those that are leased.
-    var keptBytesMax: UInt64 {
-        let (capacity, segment) = (log.superblock.capacityBytes, log.superblock.segmentBytes)
-        let ahead: UInt64 = capacity < 4 * segment ? 0 : capacity < 12 * segment ? 2 : 3
-        return (capacity - ahead * segment).saturatingSubtract(leasedBytesMax) / 4 * 3
+    var keptBytesMax: UInt64 { keptBytesMax(of: log.superblock.capacityBytes) }
+
+    /// The same under another capacity.
+    func keptBytesMax(of capacity: UInt64) -> UInt64 {
+        Self.keptBytesMax(
+            capacity: capacity, segment: log.superblock.segmentBytes,
+            leased: min(options.leasedCapacity?.bytes ?? .max, capacity / 4))
     }
 
-    private var guaranteedBytes: UInt64 {
+    static func keptBytesMax(capacity: UInt64, segment: UInt64, leased: UInt64) -> UInt64 {
+        // Capacities and sizes may be anybody's.
+        let ahead: UInt64 =
+            capacity / 4 < segment ? 0 : capacity / 12 < segment ? 2 : 3
+        return capacity.saturatingSubtract(ahead.saturatingMultiply(segment))
+            .saturatingSubtract(leased) / 4 * 3
+    }
+
+    var guaranteedBytes: UInt64 {
         options.namespaces.values.reduce(0) { $0 &+ $1.guaranteedShare.bytes }
     }
 
-    private var confinedBytes: UInt64 {
+    var confinedBytes: UInt64 {
         options.writeClasses.reduce(0) { $0.saturatingAdd($1.capacity.bytes) }
     }
 

@@ -173,13 +173,13 @@ _chunkdb() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    info|ls|show|find|variants|top|segments|space|policy|report|hexdump|layout|verify|export|dump|import|load|rm|pin|unpin|repair|plan|demo|help)
+    info|ls|show|find|variants|top|segments|space|policy|report|hexdump|layout|verify|export|dump|import|load|rm|pin|unpin|set-capacity|compact|repair|plan|stats|watch|trace|bench|demo|help)
         # Offer subcommand argument completions
         "_chunkdb_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'info ls show find variants top segments space policy report hexdump layout verify export dump import load rm pin unpin repair plan demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'info ls show find variants top segments space policy report hexdump layout verify export dump import load rm pin unpin set-capacity compact repair plan stats watch trace bench demo help' -- "${cur}"))
         ;;
     esac
 }
@@ -477,12 +477,19 @@ _chunkdb_verify() {
     repeating_flags=()
     non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
     repeating_options=()
-    non_repeating_options=(--namespace)
+    non_repeating_options=(--namespace --jobs --resume)
     __chunkdb_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in
     '--namespace')
+        return
+        ;;
+    '--jobs')
+        return
+        ;;
+    '--resume')
+        __chunkdb_add_completions -f
         return
         ;;
     esac
@@ -548,14 +555,24 @@ _chunkdb_dump() {
 
 _chunkdb_import() {
     repeating_flags=()
-    non_repeating_flags=(--json -q --quiet --buffered --yes --dry-run --version -h --help)
-    repeating_options=()
-    non_repeating_options=(--namespace)
+    non_repeating_flags=(--json -q --quiet --buffered --raw --yes --dry-run --version -h --help)
+    repeating_options=(--behind)
+    non_repeating_options=(--namespace --tokens --position)
     __chunkdb_offer_flags_options -1
 
     # Offer option value completions
     case "${prev}" in
     '--namespace')
+        return
+        ;;
+    '--tokens')
+        __chunkdb_add_completions -f
+        return
+        ;;
+    '--behind')
+        return
+        ;;
+    '--position')
         return
         ;;
     esac
@@ -678,6 +695,38 @@ _chunkdb_unpin() {
     esac
 }
 
+_chunkdb_set-capacity() {
+    repeating_flags=()
+    non_repeating_flags=(--json -q --quiet --buffered --yes --dry-run --version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __chunkdb_offer_flags_options 2
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __chunkdb_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_chunkdb_compact() {
+    repeating_flags=()
+    non_repeating_flags=(--json -q --quiet --buffered --yes --dry-run --version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __chunkdb_offer_flags_options 1
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __chunkdb_add_completions -d
+        return
+        ;;
+    esac
+}
+
 _chunkdb_repair() {
     repeating_flags=()
     non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
@@ -712,6 +761,102 @@ _chunkdb_plan() {
         return
         ;;
     esac
+}
+
+_chunkdb_stats() {
+    repeating_flags=()
+    non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--file)
+    __chunkdb_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--file')
+        __chunkdb_add_completions -f
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __chunkdb_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_chunkdb_watch() {
+    repeating_flags=()
+    non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--file --interval --count)
+    __chunkdb_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--file')
+        __chunkdb_add_completions -f
+        return
+        ;;
+    '--interval')
+        return
+        ;;
+    '--count')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __chunkdb_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_chunkdb_trace() {
+    repeating_flags=()
+    non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
+    repeating_options=(--capacity)
+    non_repeating_options=(--limit)
+    __chunkdb_offer_flags_options 3
+
+    # Offer option value completions
+    case "${prev}" in
+    '--limit')
+        return
+        ;;
+    '--capacity')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __chunkdb_add_completions -d
+        return
+        ;;
+    2)
+        __chunkdb_add_completions -W 'record'$'\n''show'$'\n''replay'$'\n''what-if'
+        return
+        ;;
+    3)
+        __chunkdb_add_completions -f
+        return
+        ;;
+    esac
+}
+
+_chunkdb_bench() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __chunkdb_offer_flags_options -1
 }
 
 _chunkdb_demo() {

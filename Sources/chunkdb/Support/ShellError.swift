@@ -17,6 +17,8 @@ enum ShellExit: Int32 {
     case notFound = 4
     /// The file to be written could not be.
     case cannotWrite = 5
+    /// Another program that was to be run is missing, or failed.
+    case toolFailed = 6
     /// Ctrl-C ended a verb of a session; as shells number it.
     case interrupted = 130
 }

@@ -1,15 +1,26 @@
 import ArgumentParser
 import ChunkDB
+import ChunkFormat
 import Foundation
+import KVModel
 import Primitives
 
-/// `import FILE …`: stores what `export --tokens` wrote.
+/// `import FILE …`: stores what `export --tokens` wrote, or a raw chunk of another cache.
 struct ImportVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "import",
         abstract: "Stores variants from Safetensors files that `export --tokens` made.",
-        usage: "chunkdb PATH import FILE… [--namespace NAME] [--yes] [--dry-run] [--json]",
-        discussion: Import.discussion)
+        usage: """
+            chunkdb PATH import FILE… [--namespace NAME] [--yes] [--dry-run] [--json]
+            chunkdb PATH import FILE --raw --namespace NAME --tokens FILE [--behind KEY… \
+            --position N] [--yes] [--dry-run] [--json]
+            """,
+        discussion: Import.discussion + "\n\n" + """
+            With --raw: one chunk as LMCache's local disk holds it, planes without a header in \
+            the layout [2, layers, tokens, hidden]. The namespace must be there: its model says \
+            what the bytes are, and their number must agree. A chunk that was not the first of \
+            its prompt was computed behind others: name their keys, and where it began.
+            """)
 
     @OptionGroup var store: StoreArguments
 
@@ -19,11 +30,46 @@ struct ImportVerb: StoreVerb {
     @Option(help: "Into this namespace, not the one that a file names.")
     var namespace: String?
 
+    @Flag(help: "A raw chunk: LMCache's [2, layers, tokens, hidden], without a header.")
+    var raw = false
+
+    @Option(help: "Of a raw chunk: its token ids, a JSON list.", completion: .file())
+    var tokens: String?
+
+    @Option(parsing: .upToNextOption, help: "Of a raw chunk: the chunks before it, whole keys.")
+    var behind: [String] = []
+
+    @Option(help: "Of a raw chunk: the position of its first token.")
+    var position = 0
+
     @OptionGroup var write: WriteArguments
 
+    func validate() throws {
+        guard raw else {
+            guard tokens == nil, behind.isEmpty, position == 0 else {
+                throw ValidationError("--tokens, --behind and --position are for --raw")
+            }
+            return
+        }
+        guard files.count == 1, namespace != nil, tokens != nil else {
+            throw ValidationError("--raw takes one file, --namespace and --tokens")
+        }
+        guard (0...Int(UInt32.max)).contains(position), (position > 0) == !behind.isEmpty else {
+            throw ValidationError(
+                "--behind and --position go together: what stood before, and where this began")
+        }
+        for key in behind where ChunkKey(hexadecimal: key) == nil {
+            throw ValidationError("--behind \(key): not 64 hexadecimal digits")
+        }
+    }
+
     func run(on console: Console) throws(ShellError) -> ShellExit {
-        try Import(verb: "import", store: store, namespace: namespace, write: write)
-            .run(files, on: console)
+        let task = Import(verb: "import", store: store, namespace: namespace, write: write)
+        guard raw, let tokens, let namespace else { return try task.run(files, on: console) }
+        let context = PrefixContext(
+            prefix: behind.compactMap { ChunkKey(hexadecimal: $0) }, basePosition: position)
+        return try task.runRaw(
+            files[0], tokens: tokens, context: context, into: namespace, on: console)
     }
 }
 
@@ -100,6 +146,41 @@ private struct Import {
             try await db.barrier()
             return report
         }
+        finish(report, on: console)
+        return .fine
+    }
+
+    func runRaw(
+        _ file: String, tokens: String, context: PrefixContext, into name: String,
+        on console: Console
+    ) throws(ShellError) -> ShellExit {
+        let view = try store.openStore()
+        try store.requireAtRest(view)
+        guard let description = view.listing.namespaces.first(where: { $0.name == name }) else {
+            throw ShellError(
+                .notFound, "no namespace \"\(name)\"; a raw chunk does not say what model made it")
+        }
+        let chunk = try RawChunkFile(
+            file: file, tokens: tokens, context: context, binding: description.binding)
+        var report = ImportReport(verb: verb, path: view.path)
+        let plan =
+            "store \(counted(chunk.tokens.count, "token")) of \(file) in \(view.path), namespace "
+            + "\(name), model \(description.binding.name), as chunk \(chunk.key) "
+            + "variant \(context.variantID)"
+        var outcome = "not done"
+        if try write.mayGoOn([plan], on: console) {
+            let db = try store.openEngine(view, evicts: false)
+            outcome = try db.change { db in
+                guard let space = db.namespace(name) else {
+                    throw ShellError(.notFound, "namespace \(name) cannot be used")
+                }
+                return try await chunk.put(in: space) == .committed ? "stored" : "present"
+            }
+        }
+        report.files.append(
+            .init(
+                file: file, key: "\(chunk.key)", variant: "\(context.variantID)",
+                outcome: outcome))
         finish(report, on: console)
         return .fine
     }

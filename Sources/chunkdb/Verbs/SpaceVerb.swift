@@ -47,6 +47,8 @@ struct SpaceReport: Encodable {
     var unwrittenBytes: UInt64
     /// Allocated in segments whose last use has ended, to be used again.
     var freeBytes: UInt64
+    /// What `compact` would give back, of dead and free bytes, but for headers of its copies.
+    var returnableBytes: UInt64
     /// Superblock, journals, checkpoint and heat table, as they stand.
     var files: [File]
     /// Allocated bytes for each byte of a living plane; absent in a store that holds none.
@@ -72,6 +74,7 @@ struct SpaceReport: Encodable {
         unwrittenBytes = inSegments - min(used + free, inSegments)
         files = allocated.filter { !$0.file.hasPrefix(segmentPrefix) }
             .map { File(file: $0.file, bytes: $0.bytes) }
+        returnableBytes = CompactReport(view, map).returnableBytes
         amplification = planeBytes > 0 ? Double(allocatedBytes) / Double(planeBytes) : nil
     }
 
@@ -93,5 +96,7 @@ struct SpaceReport: Encodable {
             console.painted(
                 "\(ByteCount(allocatedBytes)) allocated of \(ByteCount(capacityBytes)) capacity"
                     + (ratio ?? ""), .dim))
+        console.print(
+            console.painted("compacting would return \(ByteCount(returnableBytes))", .dim))
     }
 }

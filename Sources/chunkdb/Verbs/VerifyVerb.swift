@@ -1,5 +1,6 @@
 import ArgumentParser
 import ChunkFormat
+import Foundation
 import Primitives
 import SegmentLog
 
@@ -8,42 +9,60 @@ struct VerifyVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Reads and checks everything that is stored; exit code 1 on damage.",
-        usage: "chunkdb PATH verify [--namespace NAME] [--json] [--buffered]")
+        usage: """
+            chunkdb PATH verify [--namespace NAME] [--jobs N] [--resume FILE] [--json] \
+            [--buffered]
+            """,
+        discussion: """
+            --resume keeps in a file how far it has come, every two seconds and at Ctrl-C; the \
+            same command goes on from there, and looks again at what was found damaged. The file \
+            belongs to one store, stands outside of it, and is removed when all is verified.
+            """)
 
-    /// Variants on their way at once, enough to keep a device busy while digests are computed; of
-    /// large ones fewer, so that the progress bar moves.
-    private static let depth = 8
-    private static let batchBytesMax: UInt64 = 64 << 20
+    /// Payload on its way at once, at most: of large variants fewer are, so that the progress bar
+    /// moves.
+    private static let bytesMax: UInt64 = 64 << 20
 
     @OptionGroup var store: StoreArguments
 
     @Option(help: "Only this namespace: its name, or # and its number.")
     var namespace: String?
 
+    @Option(help: "Variants on their way at once, 1 to 64; digests take all processors.")
+    var jobs = 8
+
+    @Option(
+        help: "Keep in this file how far it has come, and go on from there.", completion: .file())
+    var resume: String?
+
+    func validate() throws {
+        guard (1...64).contains(jobs) else { throw ValidationError("--jobs \(jobs): 1 to 64") }
+    }
+
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let began = console.clock.monotonicNanoseconds
         let view = try store.openStore()
         let namespaces = try view.listing.namespaceIDs(namespace)
         // In the order of the medium.
-        let entries = view.listing.entries(namespaces: namespaces).sorted {
+        var entries = view.listing.entries(namespaces: namespaces).sorted {
             ($0.location.segment, $0.location.offset) < ($1.location.segment, $1.location.offset)
         }
         var report = VerifyReport(
             path: view.path, isOpenElsewhere: view.isOpenElsewhere,
             damages: view.damages.map { DamageFacts($0) })
-        let total = entries.reduce(UInt64(0)) { $0 &+ $1.variantDiskBytes }
-        var progress = Progress("verifying", totalBytes: total, on: console)
-        var done: UInt64 = 0
-        var next = entries[...]
-        while !next.isEmpty {
-            try Interruption.check()
-            let batch = Self.batch(next)
-            next = next.dropFirst(batch.count)
-            for stored in Self.verify(batch, view) { report.add(stored) }
-            done = batch.reduce(done) { $0 &+ $1.variantDiskBytes }
-            progress.update(doneBytes: done)
+        let places = VerifiedPlaces(view)
+        var resumption: VerifyResumption?
+        if let resume {
+            let fresh = VerifyState(
+                storeID: view.superblock.storeID, namespaces: namespaces.map { Set($0.map(\.raw)) })
+            let found = try VerifyResumption(resume, of: fresh, at: view.path, on: console)
+            let count = entries.count
+            entries.removeAll { entry in places[entry].map { found.state.knows($0) } ?? false }
+            report.resumedVariantCount = count - entries.count
+            resumption = found
         }
-        progress.finish()
+        Interruption.watchOnce()
+        try verify(entries, view, places, &resumption, into: &report, on: console)
         if view.isOpenElsewhere, !report.damages.isEmpty { try lookAgain(&report) }
         report.elapsedSeconds = Double(console.clock.monotonicNanoseconds - began) / 1e9
         if store.json {
@@ -51,7 +70,63 @@ struct VerifyVerb: StoreVerb {
         } else {
             report.print(on: console)
         }
+        resumption?.remove()
         return report.damages.isEmpty ? .fine : .damageFound
+    }
+
+    /// Verifies `jobs` at once, and takes results in the order of the medium.
+    /// *Throws:* `.interrupted`, with the state as it was then on disk.
+    private func verify(
+        _ entries: [CheckpointEntry], _ view: StoreView, _ places: VerifiedPlaces,
+        _ resumption: inout VerifyResumption?, into report: inout VerifyReport,
+        on console: Console
+    ) throws(ShellError) {
+        let total = entries.reduce(UInt64(0)) { $0 &+ $1.variantDiskBytes }
+        var progress = Progress("verifying", totalBytes: total, on: console)
+        var waiting = entries[...]
+        var running: [(entry: CheckpointEntry, task: Task<StoredVariant, Never>)] = []
+        var (doneBytes, runningBytes): (UInt64, UInt64) = (0, 0)
+        // Digests are computed on threads of our own: one for each processor that can be used.
+        let processors = ProcessInfo.processInfo.activeProcessorCount
+        let threads = (0..<min(jobs, max(processors, 1))).map { CoreThread(name: "verify-\($0)") }
+        var started = 0
+        defer {
+            for (_, task) in running { _ = CallerThread.wait { await task.value } }
+            for thread in threads { thread.finish() }
+        }
+        do throws(ShellError) {
+            while !(waiting.isEmpty && running.isEmpty) {
+                try Interruption.check()
+                while let next = waiting.first, running.count < jobs,
+                    running.isEmpty || runningBytes &+ next.variantDiskBytes <= Self.bytesMax
+                {
+                    let thread = threads[started % threads.count]
+                    started += 1
+                    let task = Task(executorPreference: thread) { await view.verify(next) }
+                    running.append((next, task))
+                    runningBytes = runningBytes &+ next.variantDiskBytes
+                    waiting.removeFirst()
+                }
+                let (entry, task) = running.removeFirst()
+                let stored = CallerThread.wait { await task.value }
+                runningBytes = runningBytes &- entry.variantDiskBytes
+                report.add(stored)
+                if stored.damages.isEmpty, let place = places[entry] {
+                    resumption?.state.note(place)
+                }
+                try resumption?.saveIfDue(console)
+                doneBytes = doneBytes &+ entry.variantDiskBytes
+                progress.update(doneBytes: doneBytes)
+            }
+        } catch {
+            progress.finish()
+            guard error.exit == .interrupted, let resumption else { throw error }
+            try resumption.save()
+            throw ShellError(
+                .interrupted,
+                "interrupted; the same command goes on from here (\(resumption.file))")
+        }
+        progress.finish()
     }
 
     /// Beside a writer, only what a second look finds as well is damage; the rest was a race.
@@ -62,30 +137,28 @@ struct VerifyVerb: StoreVerb {
             suspects.contains(DamageFacts.variantName(of: $0, in: view.listing))
         }
         var found = Set(view.damages.map { DamageFacts($0) })
-        for entry in entries { found.formUnion(Self.verify([entry], view)[0].damages) }
+        for entry in entries {
+            found.formUnion(CallerThread.wait { await view.verify(entry) }.damages)
+        }
         report.damages.removeAll { !found.contains($0) }
     }
+}
 
-    private static func batch(_ entries: ArraySlice<CheckpointEntry>) -> [CheckpointEntry] {
-        var bytes: UInt64 = 0
-        let batch = entries.prefix(depth).prefix { entry in
-            bytes = bytes &+ entry.variantDiskBytes
-            return bytes <= batchBytesMax
-        }
-        return Array(batch.isEmpty ? entries.prefix(1) : batch)
+/// Where entries stand, in which use of a segment.
+private struct VerifiedPlaces {
+    private let uses: [SegmentID: UInt64]
+
+    init(_ view: StoreView) {
+        uses = Dictionary(
+            view.inspection.segments.map { ($0.handle.id, $0.handle.header.useSequence) },
+            uniquingKeysWith: { $1 })
     }
 
-    /// Results in the order of the batch.
-    private static func verify(_ batch: [CheckpointEntry], _ view: StoreView) -> [StoredVariant] {
-        CallerThread.wait {
-            await withTaskGroup(of: (Int, StoredVariant).self) { group in
-                for (index, entry) in batch.enumerated() {
-                    group.addTask { (index, await view.verify(entry)) }
-                }
-                var results: [(Int, StoredVariant)] = []
-                for await result in group { results.append(result) }
-                return results.sorted { $0.0 < $1.0 }.map(\.1)
-            }
+    /// `nil` for an entry in a segment that was not found.
+    subscript(entry: CheckpointEntry) -> VerifyState.Place? {
+        let place = entry.location
+        return uses[place.segment].map {
+            .init(use: .init(segment: place.segment.raw, useSequence: $0), offset: place.offset)
         }
     }
 }
@@ -103,6 +176,8 @@ struct VerifyReport: Encodable {
     /// Of those records, headers and padding included.
     var verifiedBytes: UInt64 = 0
     var elapsedSeconds = 0.0
+    /// Variants that an earlier run found sound, and this one passed over; absent without --resume.
+    var resumedVariantCount: Int?
     /// The store's own structures first, then records in the order of the medium.
     var damages: [DamageFacts] {
         didSet {
@@ -134,6 +209,9 @@ struct VerifyReport: Encodable {
         console.print(
             "\(counted(variantCount, "variant")), \(counted(recordCount, "record")), "
                 + "\(ByteCount(verifiedBytes)) verified in \(seconds) s")
+        if let resumedVariantCount {
+            console.print("\(counted(resumedVariantCount, "variant")) verified before")
+        }
         if damages.isEmpty {
             console.print(console.painted("no damage", .green))
         } else {
