@@ -290,9 +290,9 @@ struct PlannerTests {
         }
     }
 
-    @Test("Cache-Craft's rows come from token scores, or from profiles where those are preferred")
+    @Test("Cache-Craft's rows come from profiles, or from token scores where those are asked for")
     func preferredRows() throws {
-        for prefers in [false, true] {
+        for prefers in [nil, false] {
             let plan = try PlanBench.plan(.cacheCraft(alpha: 0.3)) { request in
                 let share = PrefixShare(key: key(77), tokenCount: 10, interMean: 1)
                 request.found[request.chunks[1].key] = [
@@ -301,11 +301,11 @@ struct PlannerTests {
                         scores: [9] + [Float16](repeating: 1, count: 9),
                         profile: [Float16](repeating: 1, count: 9) + [9])
                 ]
-                request.options.prefersProfiles = prefers
+                if let prefers { request.options.prefersProfiles = prefers }
             }
             // CFO = 0.3 · 0.5 · 1, of ten tokens two.
             let expected: Repair =
-                prefers ? .rows([0, 9], .storedProfile) : .rows([0, 1], .tokenScores)
+                prefers == nil ? .rows([0, 9], .storedProfile) : .rows([0, 1], .tokenScores)
             #expect(plan.repairs[1] == expected)
         }
     }
