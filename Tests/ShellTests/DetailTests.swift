@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Metadata beyond what every plan needs, in the shell")
 struct ShellDetailTests {
-    @Test("`show` counts it, and `repair` carries it over")
+    @Test("`show` counts it, `repair` carries it over, and `export` says where keys were rotated")
     func detail() throws {
         let place = try Place()
         let context = PrefixContext(prefix: [key(2)], basePosition: 4)
@@ -38,6 +38,14 @@ struct ShellDetailTests {
                 place.run(["show", "\(key(1))"], at: store).output
                     .contains("16 listed positions, 3 captured layers, 1 unknown section"))
         }
+        let file = place.path + "/listed.safetensors"
+        #expect(place.run(["export", "\(key(1))", file]).exit == .fine)
+        let bytes = [UInt8](try #require(FileManager.default.contents(atPath: file)))
+        let positions = try Safetensors(parsing: bytes.span).metadata.first {
+            $0.name == "positions"
+        }
+        #expect(
+            positions?.value == (0..<16).map { "\(4 + 3 * $0)" }.joined(separator: ","))
         let copy = try ChunkDB.openAndWait(at: target, options: storeOptions())
         let found = try copy.wait { () async throws -> VariantDetail? in
             let acme = try #require(copy.namespace("acme"))

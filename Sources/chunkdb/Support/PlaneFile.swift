@@ -51,7 +51,8 @@ struct PlaneFile {
                 [Int(root.tokenCount), layer.kvHeadCount, layer.headDimension]
             )
         }
-        var facts = PlaneMetadata.pairs(root, description)
+        var facts = PlaneMetadata.pairs(
+            root, description, positions: found.detail.positions)
         if tokens {
             facts.append(("tokens", found.tokens.map(String.init).joined(separator: ",")))
             facts += PlaneMetadata.pairsForImport(root, description)

@@ -6,11 +6,15 @@ import Primitives
 /// What planes outside the store must carry, so that a reader can place and rotate them; strings,
 /// as Safetensors wants.
 enum PlaneMetadata {
-    static func pairs(_ record: PayloadRecord, _ namespace: NamespaceDescription)
-        -> [(name: String, value: String)]
-    {
+    /// - Parameter listed: the positions of keys that are not consecutive; else empty.
+    static func pairs(
+        _ record: PayloadRecord, _ namespace: NamespaceDescription, positions listed: [UInt32]
+    ) -> [(name: String, value: String)] {
         let binding = namespace.binding
         let end = UInt64(record.basePosition) + UInt64(record.tokenCount)
+        let positions =
+            listed.isEmpty
+            ? "\(record.basePosition)..<\(end)" : listed.map(String.init).joined(separator: ",")
         return [
             ("format", "chunkdb"),
             ("key", "\(record.key)"),
@@ -21,7 +25,7 @@ enum PlaneMetadata {
             ("weightsDigest", hexadecimal(binding.weightsDigest)),
             ("tokenCount", "\(record.tokenCount)"),
             ("basePosition", "\(record.basePosition)"),
-            ("positions", "\(record.basePosition)..<\(end)"),
+            ("positions", positions),
             ("keyForm", "\(record.keyForm)"),
             ("rotaryBase", "\(binding.rotary.base)"),
             ("rotaryDimension", "\(binding.rotary.dimension)"),

@@ -14,7 +14,8 @@ struct ExportVerb: StoreVerb {
             """,
         discussion: """
             Tensors are layers.N.k and layers.N.v of shape [tokens, heads, dim]; what else a \
-            reader needs (key, variant, positions, rotary scheme) is in the file's metadata.
+            reader needs (key, variant, positions, rotary scheme) is in the file's metadata; \
+            positions are a range A..<B, or a list where they are not consecutive.
             """)
 
     @OptionGroup var store: StoreArguments
