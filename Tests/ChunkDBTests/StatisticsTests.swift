@@ -102,6 +102,34 @@ struct StatisticsTests {
         #expect(!FileManager.default.fileExists(atPath: file), "it goes with the store")
     }
 
+    @Test("a full disk costs the numbers of that time, and nothing else")
+    func failedWrites() throws {
+        let machine = SimulatedMachine(seed: 3)
+        let place = SimulatedDisk(
+            scheduler: machine.scheduler, options: SimulatedDiskOptions(seed: 9))
+        let (db, clock) = (try machine.open(), machine.scheduler.clock)
+        @Sendable func sequence() throws -> UInt64 {
+            try StatisticsSnapshot(parsing: place.bytes(of: "numbers")).sequence
+        }
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding())
+            let publication = try await db.publishStatistics(
+                on: place, as: "numbers", every: .seconds(1))
+            place.fail(.write, number: 1, errorNumber: ENOSPC, forever: true)
+            await clock.sleep(nanoseconds: 5_000_000_000)
+            #expect(place.faultHitCount > 1)
+            #expect(try sequence() == 1, "the last whole one stays")
+            try await TestChunk(1).put(in: space)
+            place.clearFailures()
+            await clock.sleep(nanoseconds: 5_000_000_000)
+            #expect(try sequence() > 5)
+            await publication.stop()
+            #expect(place.fileNames.isEmpty, "\(place.fileNames)")
+            #expect(try await TestChunk(1).isIntact(in: space) == true)
+            await db.close()
+        }
+    }
+
     @Test("a recorder's file is the observer's lines, in whole, and counts what it left out")
     func recorder() throws {
         let directory = TemporaryDirectory()

@@ -184,8 +184,15 @@ struct TmuxTests {
     private func oneShot(_ terminal: Tmux, _ place: Place, _ before: [Substring]) throws {
         let program = try #require(Place.executable).path
         let words = "verify --resume \(place.path)/state --jobs 1 --buffered --engine threads"
-        try terminal.press("clear; \(program) \(place.store) \(words); echo EXIT=$?", "Enter")
-        try terminal.wait { $0.contains("verifying [") || $0.contains("EXIT=0") }
+        let line = "clear; \(program) \(place.store) \(words); echo EXIT=$?"
+        // Once to its end, to know how long it takes: then well inside.
+        let began = Date()
+        try terminal.press(line, "Enter")
+        try terminal.wait { $0.contains("EXIT=0") }
+        let seconds = Date().timeIntervalSince(began)
+        try terminal.press(line, "Enter")
+        try terminal.wait { !$0.contains("EXIT=0") }
+        Thread.sleep(forTimeInterval: seconds * 0.6)
         try terminal.press("C-c")
         let screen = try terminal.wait { $0.contains("EXIT=1") || $0.contains("EXIT=0") }
         if screen.contains("EXIT=130") {

@@ -106,6 +106,8 @@ struct TraceTests {
         defer { unsetenv(BenchTool.variable) }
         let plain = run(["bench", "read", "--rounds", "3", "--json"])
         #expect(plain.exit == .fine && plain.output == "read --rounds 3 --json\n", "\(plain)")
+        let help = run(["bench", "--help"])
+        #expect(help.exit == .fine && help.output == "--help\n", "its own help, not ours")
         let behind = run([place.store, "bench", "fill"])
         #expect(behind.exit == .fine && behind.output == "fill\n")
         let failed = run(["bench", "fail"])

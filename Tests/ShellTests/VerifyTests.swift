@@ -154,46 +154,67 @@ struct VerifyTests {
     func interrupted() throws {
         let place = try Place()
         var options = storeOptions()
-        (options.capacity, options.segmentSize) = (.mebibytes(64), .mebibytes(8))
+        (options.capacity, options.segmentSize) = (.mebibytes(256), .mebibytes(8))
+        let zeros = [UInt8](repeating: 0, count: 16 * 256)
         let db = try ChunkDB.openAndWait(at: place.store, options: options)
         try db.wait { () async throws in
             let acme = try await db.namespace("acme", model: binding("tiny", layers: 3))
-            for owner in 0..<600 as Range<UInt32> {
+            for owner in 0..<3_000 as Range<UInt32> {
                 var writer = try await acme.beginPut(key(owner), tokens: tokens(owner))
                 for layer in 0..<3 {
-                    try await writer.append(
-                        layer: layer, keys: plane(owner, layer: layer, isKeys: true),
-                        values: plane(owner, layer: layer, isKeys: false))
+                    try await writer.append(layer: layer, keys: zeros, values: zeros)
                 }
                 _ = try await writer.commit(durability: .accepted)
             }
             await db.close()
         }
+        // Damage early on the medium, which the first run meets: no word of it may be kept.
+        let shown = try place.run(["show", "\(key(1))", "--json"]).json
+        let variant = try #require((shown["variants"] as? [[String: Any]])?.first)
+        let extents = try #require(variant["extents"] as? [[String: Any]])
+        let records = try #require(variant["records"] as? [[String: Any]])
+        try place.overwrite(
+            try #require(records.first?["file"] as? String),
+            at: try #require(extents[0]["fileOffset"] as? UInt64) + 9, with: [0xAA, 0x55])
         let file = place.path + "/state"
-        let process = Process()
-        process.executableURL = Place.executable
-        process.arguments = [
-            place.store, "verify", "--resume", file, "--jobs", "1", "--buffered", "--engine",
-            "threads",
-        ]
-        let errors = Pipe()
-        process.standardError = errors
-        process.standardOutput = FileHandle.nullDevice
-        try process.run()
-        // Whether the signal meets it early, late or not at all, the two runs see all once.
-        usleep(150_000)
-        process.interrupt()
-        let text = String(
-            decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
+        /// *Returns:* what it said, and how it ended.
+        func run(interruptedAfter seconds: Double?) throws -> (text: String, status: Int32) {
+            let process = Process()
+            process.executableURL = Place.executable
+            process.arguments = [
+                place.store, "verify", "--resume", file, "--jobs", "1", "--buffered", "--engine",
+                "threads",
+            ]
+            let errors = Pipe()
+            process.standardError = errors
+            process.standardOutput = FileHandle.nullDevice
+            // A worker thread of Dispatch, which this may be, blocks signals, and hands that on.
+            var (wanted, before) = (sigset_t(), sigset_t())
+            sigemptyset(&wanted)
+            sigaddset(&wanted, SIGINT)
+            pthread_sigmask(SIG_UNBLOCK, &wanted, &before)
+            try process.run()
+            pthread_sigmask(SIG_SETMASK, &before, nil)
+            if let seconds {
+                usleep(UInt32(seconds * 1e6))
+                process.interrupt()
+            }
+            let text = errors.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            return (String(decoding: text, as: UTF8.self), process.terminationStatus)
+        }
+        // Well inside, as far as that can be known; whenever it comes, two runs see all once.
+        let began = Date()
+        #expect(try run(interruptedAfter: nil).status == 1)
+        let (text, status) = try run(interruptedAfter: Date().timeIntervalSince(began) * 0.6)
         let isSaved = FileManager.default.fileExists(atPath: file)
-        if process.terminationReason == .exit, process.terminationStatus == 130 {
+        if status == 130 {
             #expect(isSaved && text.contains("goes on from here"), "\(text)")
         }
         let rest = place.run(["verify", "--resume", file, "--json"])
-        #expect(rest.exit == .fine)
+        #expect(rest.exit == .damageFound, "\(text)")
         let resumed = try #require(rest.json["resumedVariantCount"] as? Int)
-        #expect(try resumed + #require(rest.json["variantCount"] as? Int) == 600)
+        #expect(try resumed + #require(rest.json["variantCount"] as? Int) == 3_000)
         #expect(isSaved || resumed == 0)
     }
 }

@@ -71,11 +71,12 @@ private struct StatisticsPlace: Sendable {
     let disk: any Disk
     let name: String
 
+    private var draft: String { name + ".new" }
+
     func write(_ snapshot: StatisticsSnapshot) async throws(DiskError) {
         var bytes = Array(snapshot.text.utf8)
         let missing = aligned(bytes.count, to: disk.traits.alignment) - bytes.count
         bytes += [UInt8](repeating: 0x0A, count: missing)
-        let draft = name + ".new"
         try? await disk.unlink(draft)
         let file = try await disk.open(draft, .createNew)
         do throws(DiskError) {
@@ -89,6 +90,7 @@ private struct StatisticsPlace: Sendable {
     }
 
     func close() async {
+        try? await disk.unlink(draft)
         try? await disk.unlink(name)
         await disk.shutdown()
     }

@@ -13,8 +13,11 @@ struct SetCapacityVerb: StoreVerb {
         discussion: """
             Says what it will do and asks; --yes answers, --dry-run does nothing. What is pinned \
             stays, and a budget that would not hold it beside room to clean is refused. A crash \
-            leaves the old budget or the new one. The store must not be open elsewhere: it is \
-            opened, which mends what recovery mends, and closed, which writes a checkpoint.
+            leaves the old budget or the new one. The budget that a process names when it opens \
+            a store counts for new stores only; shares and quotas of its namespaces are not known \
+            here, and it refuses to open where they do not fit. The store must not be open \
+            elsewhere: it is opened, which mends what recovery mends, and closed, which writes a \
+            checkpoint.
             """)
 
     @OptionGroup var store: StoreArguments
