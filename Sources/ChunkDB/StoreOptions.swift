@@ -6,7 +6,8 @@ import SegmentLog
 
 /// How to open or create a store.
 public struct StoreOptions: Sendable {
-    /// The budget, in bytes on the medium, fixed at creation; `nil`: half of what is free then.
+    /// The budget, in bytes on the medium, of a store that is made; `nil`: half of what is free
+    /// then. `setCapacity` changes that of one that is there.
     public var capacity: ByteCount?
     /// Fixed at creation; `nil`: a sixteenth of the capacity, 64 KiB to 256 MiB. One layer of a
     /// chunk has to fit, and cleaning wants many segments.
