@@ -294,6 +294,8 @@ public final class ChunkDB: Sendable {
     public var disk: DiskTraits { core.disk.traits }
     public var diskCounters: DiskCounters { core.disk.counters }
     public var counters: StoreCounters { core.storeCounters }
+    /// What memory feeds took, and how much of it waits for the next.
+    public var slabCounters: SlabCounters { core.slabs.counters }
     /// How fast this store has been read of late; `nil` until it has read enough to know.
     public var readSpeed: ReadSpeed? { core.readSpeed }
     public var superblock: Superblock { core.log.superblock }
