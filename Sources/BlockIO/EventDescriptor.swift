@@ -19,4 +19,10 @@ public final class EventDescriptor: Sendable {
     public func ring() { SystemCalls.ring(raw) }
 
     public func silence() { SystemCalls.silence(raw) }
+
+    /// The calling thread waits until it rings, at most so long, or a signal comes.
+    public func wait(atMost time: Duration) {
+        let milliseconds = min(max(time / .milliseconds(1), 1), 1e9)
+        SystemCalls.wait(for: raw, milliseconds: Int32(milliseconds))
+    }
 }

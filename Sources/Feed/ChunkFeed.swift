@@ -26,7 +26,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     public let prompts: [FedPrompt]
     public let layerCount: Int
     /// The first item's; all belong to one store.
-    private let namespace: Namespace
+    let namespace: Namespace
     private let verification: Verification
     private let loader: FeedLoader
 
@@ -51,9 +51,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     public static func start(prompts: [[FeedItem]], options: FeedOptions = .init())
         async throws(StoreError) -> ChunkFeed
     {
-        guard let first = prompts.joined().first?.namespace else {
-            throw .shape(what: "chunks to feed", expected: "at least one", found: "none")
-        }
+        guard let first = prompts.joined().first?.namespace else { throw noChunks }
         try requireOneStore(prompts.joined().map(\.namespace), first)
         let (found, chunks) = try await FoundChunks.find(prompts)
         let disk = first.disk.traits
@@ -77,6 +75,10 @@ public final class ChunkFeed: AsyncSequence, Sendable {
 
     /// What is on its way ends by itself; nothing more is asked for.
     deinit { loader.cancelAll() }
+
+    static var noChunks: StoreError {
+        .shape(what: "chunks to feed", expected: "at least one", found: "none")
+    }
 
     private static func requireOneStore(_ namespaces: [Namespace], _ first: Namespace)
         throws(StoreError)

@@ -18,7 +18,7 @@ final class FeedLoader: Sendable {
 
     /// What became of a wait.
     enum WaitEnd {
-        /// Look again: there is an answer, or the layer is no longer wanted.
+        /// Look again: something has ended, or the layer is no longer wanted.
         case look
         case cancelled
         case closed
@@ -110,14 +110,15 @@ final class FeedLoader: Sendable {
         }
     }
 
-    /// Waits for the end of a read, or of its layer.
+    /// Waits for the end of a read, or of its layer, or for something else to verify.
     func wait(for read: Int, in position: Position) async -> WaitEnd {
         let id = FeedState.ReadID(position: position, read: read)
         let wake = OneShot<Void>()
         enum Wait {
-            case look, closed
-            case flight(since: UInt64?)
+            case look, closed, wait
+            case watch(since: UInt64?)
         }
+        let hasDeadline = deadline != nil
         let wait = state.withLock { state -> Wait in
             guard case .open = state.phases[position], state.ends[id] == nil else {
                 return .look
@@ -125,12 +126,14 @@ final class FeedLoader: Sendable {
             let flight = state.flights[id]
             if flight == nil, state.isClosed { return .closed }
             state.waiter = (id, wake)
-            return .flight(since: flight?.since)
+            guard hasDeadline, state.watched.insert(id).inserted else { return .wait }
+            return .watch(since: flight?.since)
         }
         switch wait {
         case .look: return .look
         case .closed: return .closed
-        case .flight(let since): watch(id, since: since)
+        case .wait: break
+        case .watch(let since): watch(id, since: since)
         }
         return await wake.value() == nil ? .cancelled : .look
     }
@@ -286,7 +289,9 @@ final class FeedLoader: Sendable {
         if let late { options.stallObserver?(late) }
         withExtendedLifetime(flight) {}
         pump()
-        state.withLock { $0.takeWaiterIfAnswered() }?.give(())
+        // Who waits verifies meanwhile what comes for later layers.
+        let isWorth = options.verification == .verified
+        state.withLock { isWorth ? $0.takeWaiter() : $0.takeWaiterIfAnswered() }?.give(())
     }
 
     /// The store was closed: these were never submitted.
@@ -332,7 +337,9 @@ final class FeedLoader: Sendable {
                     return .tell(late)
                 }
                 let isAwaited = state.waiter?.read == id && flight?.isReported != true
-                return isAwaited ? .again(since: flight?.since) : .done
+                if isAwaited { return .again(since: flight?.since) }
+                state.watched.remove(id)
+                return .done
             }
             switch look {
             case .done: break

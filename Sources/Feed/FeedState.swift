@@ -44,6 +44,8 @@ struct FeedState {
     var inFlightBytes = 0
     var isPumping = false
     var isClosed = false
+    /// Reads whose deadline somebody waits for.
+    var watched: Set<ReadID> = []
     var waiter: (read: ReadID, wake: OneShot<Void>)?
     var cancelledPlaces: Set<ChunkPlace> = []
     /// Chunks of which every place was cancelled.

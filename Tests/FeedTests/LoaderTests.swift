@@ -3,6 +3,8 @@ import ChunkDB
 import ChunkFormat
 import EngineTestSupport
 import Feed
+import Foundation
+import Glibc
 import Primitives
 import StoreTestSupport
 import Synchronization
@@ -248,6 +250,80 @@ struct LoaderTests {
             #expect(feed.counters.stalledCount == 1)
             #expect(observer.reads.withLock { $0.count } == 1)
             #expect(clock.monotonicNanoseconds - began >= 551_000_000)
+        }
+    }
+
+    @Test("verifies later layers while it waits for a read of this one")
+    func overlap() throws {
+        let store = ObservedStore(seed: 50)
+        try store.session { db, disk in
+            let (space, items) = try await items(db, disk)
+            disk.inner.hold(number: 1)
+            let feed = try await ChunkFeed.start(items, options: FeedOptions(layersAhead: 3))
+            let waiting = Task(executorPreference: store.machine.scheduler) {
+                try await feed.nextLayer()
+            }
+            await store.machine.scheduler.clock.sleep(nanoseconds: 1_000_000_000)
+            // All of layers 1 to 3; of layer 0 nothing, since its reads are looked at in order.
+            // Whoever waits is woken by its own read alone, so it looked at what had come before.
+            #expect(disk.inner.heldCount == 1)
+            let before = db.counters.verifiedBytes
+            disk.inner.release()
+            let layer = try #require(try await waiting.value)
+            #expect(isRight(layer, space) && layer.layer == 0)
+            #expect(before == 3 * 6 * UInt64(Self.planeBytes))
+            while let layer = try await feed.nextLayer() { #expect(isRight(layer, space)) }
+            #expect(db.counters.verifiedBytes == 6 * 6 * UInt64(Self.planeBytes))
+        }
+    }
+
+    @Test(
+        "X-1 gives right rows or zeros while others cancel, on a real disk",
+        arguments: [PlaceKind.real(.threads), .real(.automatic)])
+    func cancelledBeside(kind: PlaceKind) throws {
+        try StorePlace(kind).session { db in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 6))
+            for owner in 0..<3 as Range<UInt64> {
+                try await TestChunk(owner, tokenCount: 40).put(in: space)
+            }
+            let items = try await located(space, 0..<3)
+            var generator = SeededGenerator(seed: 51)
+            var cancelledCount = 0
+            for round in 0..<60 {
+                var options = FeedOptions(layersAhead: 4)
+                options.readBytes = 4_096
+                options.inFlightBytes = [1, 20_000, 1 << 20][round % 3]
+                let feed = try await ChunkFeed.start(items, options: options)
+                let (chunk, layer) = (
+                    Int.random(in: 0..<3, using: &generator),
+                    Int.random(in: 0..<6, using: &generator)
+                )
+                let pause = UInt32.random(in: 0..<300, using: &generator)
+                // A thread of its own: those of Swift's pool may all wait for a store here.
+                let isDone = OneShot<Bool>()
+                Thread.detachNewThread {
+                    usleep(pause)
+                    feed.cancel(chunk: chunk)
+                    feed.cancel(layers: [layer])
+                    if round % 7 == 0 { feed.cancel() }
+                    isDone.give(true)
+                }
+                while let layer = try await feed.nextLayer() {
+                    for chunk in 0..<3 {
+                        guard layer.isCancelled(chunk: chunk) else {
+                            #expect(isRight(layer, space, chunks: [chunk]))
+                            continue
+                        }
+                        cancelledCount += 1
+                        let isZero = layer.withPlanes(chunk: chunk) {
+                            $0.allSatisfy { $0 == 0 } && $1.allSatisfy { $0 == 0 }
+                        }
+                        #expect(isZero)
+                    }
+                }
+                #expect(await isDone.value() == true)
+            }
+            #expect(cancelledCount < 6 * 60)
         }
     }
 
