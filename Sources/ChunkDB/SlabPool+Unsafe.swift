@@ -1,6 +1,7 @@
 // The memory that feeds land in. Memory that is touched for the first time costs more than the read
 // that fills it, so slabs outlive their feeds: the store keeps a bounded amount of them, and once
-// it is warm a feed of the same shape takes no new memory.
+// it is warm a feed of the same shape takes no new memory. Parts of the disk's own region are not
+// kept: they go back to it, where they are as warm, and gets and puts can have them.
 
 import BlockIO
 import Synchronization
@@ -10,8 +11,10 @@ public struct SlabCounters: Sendable, Hashable {
     /// Slabs of fresh memory.
     public var madeCount: UInt64 = 0
     public var madeBytes: UInt64 = 0
-    /// Slabs that were there already.
+    /// Slabs that were there already…
     public var reusedCount: UInt64 = 0
+    /// …and those out of the disk's own region (`DiskOptions.registeredPoolBytes`).
+    public var regionCount: UInt64 = 0
     /// Slabs that were given back to the system, because more are not kept.
     public var droppedCount: UInt64 = 0
     /// Of slabs that wait for the next feed.
@@ -46,20 +49,26 @@ final class SlabPool: Sendable {
             }
             guard
                 let index = fitting.min(by: { state.free[$0].byteCount < state.free[$1].byteCount })
-            else {
-                state.counters.madeCount += 1
-                state.counters.madeBytes += UInt64(byteCount)
-                return nil
-            }
+            else { return nil }
             state.counters.reusedCount += 1
             state.counters.keptBytes -= state.free[index].byteCount
             return state.free.remove(at: index)
         }
         if let found { return Slab(found, self) }
-        return Slab(SlabMemory(disk.makeReadBuffer(byteCount: byteCount)), self)
+        let memory = SlabMemory(disk.makeReadBuffer(byteCount: byteCount))
+        state.withLock { state in
+            if memory.buffer.ownsMemory {
+                state.counters.madeCount += 1
+                state.counters.madeBytes += UInt64(byteCount)
+            } else {
+                state.counters.regionCount += 1
+            }
+        }
+        return Slab(memory, self)
     }
 
     fileprivate func give(_ memory: SlabMemory) {
+        guard memory.buffer.ownsMemory else { return }
         // What is dropped ends after the lock.
         let dropped = state.withLock { state in
             state.free.append(memory)

@@ -279,19 +279,28 @@ final class FeedLoader: Sendable {
     }
 
     private func finish(_ id: FeedState.ReadID, _ result: Result<Int, DiskError>) {
-        // The flight ends after the lock: it may be the last reference to the slab.
-        let (late, flight) = state.withLock { state -> (StalledRead?, FeedState.Flight?) in
-            guard let flight = state.flights.removeValue(forKey: id) else { return (nil, nil) }
+        letGo(of: id)
+        let late = state.withLock { state -> StalledRead? in
+            guard let flight = state.flights.removeValue(forKey: id) else { return nil }
             state.inFlightBytes -= flight.byteCount
             if case .open = state.phases[id.position] { state.ends[id] = .transferred(result) }
-            return (stall(flight, &state), flight)
+            return stall(flight, &state)
         }
         if let late { options.stallObserver?(late) }
-        withExtendedLifetime(flight) {}
         pump()
         // Who waits verifies meanwhile what comes for later layers.
         let isWorth = options.verification == .verified
         state.withLock { isWorth ? $0.takeWaiter() : $0.takeWaiterIfAnswered() }?.give(())
+    }
+
+    /// A read's hold on its slab, which may be the last, ends after the lock and before anybody can
+    /// see that the read did: who has a layer has the last hold.
+    private func letGo(of id: FeedState.ReadID) {
+        let slab = state.withLock { state -> Slab? in
+            defer { state.flights[id]?.slab = nil }
+            return state.flights[id]?.slab
+        }
+        withExtendedLifetime(slab) {}
     }
 
     /// The store was closed: these were never submitted.

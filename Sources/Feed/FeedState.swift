@@ -25,7 +25,8 @@ struct FeedState {
         let read: Int
     }
     struct Flight {
-        let slab: Slab
+        /// `nil` once the read has come.
+        var slab: Slab?
         let byteCount: Int
         let layer: Int
         let part: LayerPlan.Part
