@@ -17,9 +17,10 @@ public final class FedLayer: Sendable {
     /// Bytes that were read for this layer, padding included.
     public let byteCount: Int
     /// Of one token's keys, and as many of its values.
-    public var rowBytes: Int { plan.rowBytes }
+    public let rowBytes: Int
     private let slab: Slab
-    private let plan: LayerPlan
+    // Not the plan: its extents would keep their segments as long as somebody keeps a layer.
+    private let regions: [LayerPlan.Region]
     private let cancelled: Set<ChunkPlace>
     /// Rows behind the chunks', by prompt.
     private let appendedRows: Mutex<[Int]>
@@ -28,12 +29,13 @@ public final class FedLayer: Sendable {
     init(_ plan: LayerPlan, _ slab: Slab, byteCount: Int, cancelled: Set<ChunkPlace>) {
         layer = plan.layer
         self.byteCount = byteCount
-        self.plan = plan
+        rowBytes = plan.rowBytes
+        regions = plan.regions
         self.slab = slab
         self.cancelled = cancelled
         appendedRows = Mutex(Array(repeating: 0, count: plan.regions.count))
         for place in cancelled {
-            let rows = plan.regions[place.prompt].firstRows
+            let rows = regions[place.prompt].firstRows
             for kind in [ExtentKind.keys, .values] {
                 let range = range(kind, place.prompt, rows[place.chunk]..<rows[place.chunk + 1])
                 unsafe slab.withMutableBytes { bytes in
@@ -137,12 +139,12 @@ public final class FedLayer: Sendable {
     }
 
     private func region(_ prompt: Int) -> LayerPlan.Region {
-        precondition(plan.regions.indices.contains(prompt), "no prompt \(prompt) in this feed")
-        return plan.regions[prompt]
+        precondition(regions.indices.contains(prompt), "no prompt \(prompt) in this feed")
+        return regions[prompt]
     }
 
     private func range(_ kind: ExtentKind, _ prompt: Int, _ rows: Range<Int>) -> Range<Int> {
-        let start = plan.regions[prompt].range(kind).lowerBound
+        let start = regions[prompt].range(kind).lowerBound
         return start + rows.lowerBound * rowBytes..<start + rows.upperBound * rowBytes
     }
 }

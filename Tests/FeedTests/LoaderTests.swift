@@ -327,6 +327,55 @@ struct LoaderTests {
         }
     }
 
+    @Test("ends with closed when the store is, in the middle of a layer", arguments: PlaceKind.all)
+    func closed(kind: PlaceKind) throws {
+        for layerCount in 0..<3 {
+            try StorePlace(kind).session { db in
+                let space = try await db.namespace("acme", model: smallBinding(layers: 6))
+                for owner in 0..<3 as Range<UInt64> {
+                    try await TestChunk(owner, tokenCount: 40).put(in: space)
+                }
+                var options = FeedOptions()
+                options.inFlightBytes = 1
+                let feed = try await ChunkFeed.start(
+                    try await located(space, 0..<3), options: options)
+                for _ in 0..<layerCount { #expect(try await feed.nextLayer() != nil) }
+                await db.close()
+                for _ in 0..<2 {
+                    await #expect(throws: StoreError.log(.closed)) {
+                        while try await feed.nextLayer() != nil {}
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("JRN-13 a layer that somebody keeps keeps its rows, and no segment from being used again")
+    func keptLayers() throws {
+        let machine = SimulatedMachine(
+            seed: 52, capacity: .mebibytes(3), segmentSize: .kibibytes(256))
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+            var layers: [(owner: UInt64, layer: FedLayer)] = []
+            for owner in 0..<60 as Range<UInt64> {
+                let chunk = TestChunk(owner, tokenCount: 100)
+                try await chunk.put(in: space)
+                let feed = try await ChunkFeed.start([FeedItem(space, chunk.key(in: space))])
+                while let layer = try await feed.nextLayer() { layers.append((owner, layer)) }
+            }
+            #expect(db.counters.evictedCount > 20 && layers.count == 120)
+            for (owner, layer) in layers {
+                let planes = TestChunk(owner, tokenCount: 100).layers(space.binding)[layer.layer]
+                let isRight = layer.withSlabs {
+                    areEqual(Array($0), planes.keys) && areEqual(Array($1), planes.values)
+                }
+                #expect(isRight)
+            }
+            await db.close()
+        }
+    }
+
     @Test("DIG-2 finds damage in any block of a plane that comes in many reads")
     func damage() throws {
         for block in 0..<3 {
