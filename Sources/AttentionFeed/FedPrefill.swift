@@ -28,6 +28,8 @@ extension Namespace {
         let items = chunks.map { FeedItem(self, key(tokens: $0)) }
         var options = options
         options.skippedLayers = skippedLayers(plan)
+        // Whoever checks waits for these two.
+        if case .blend(_, let checkLayer, _, _) = plan { options.firstLayers += [checkLayer] }
         let feed = try await start(items, options)
         var prefill = try open(chunks, question, plan, feed, model)
         var bytesRead = 0

@@ -16,6 +16,9 @@ public struct AlignedBuffer: ~Copyable, Sendable {
 
     public var byteCount: Int { storage.byteCount }
 
+    /// Whether the memory was made for this buffer; otherwise it is a part of a pool's.
+    public var ownsMemory: Bool { storage.ownsMemory }
+
     /// The whole buffer as the end of a transfer.
     public var slice: IOSlice { storage.slice }
 
@@ -43,7 +46,8 @@ public struct AlignedBuffer: ~Copyable, Sendable {
     public final let base: UnsafeMutableRawPointer
     public final let byteCount: Int
     public final let registration: UInt16?
-    private let isOwner: Bool
+    /// Whether the memory ends with this object; otherwise it goes back to a pool.
+    public final let ownsMemory: Bool
 
     /// Fresh memory.
     public init(byteCount: Int, alignment: Int, isZeroed: Bool = true) {
@@ -54,7 +58,7 @@ public struct AlignedBuffer: ~Copyable, Sendable {
         if isZeroed { unsafe memset(base, 0, length) }
         self.byteCount = byteCount
         registration = nil
-        isOwner = true
+        ownsMemory = true
     }
 
     /// Memory of a pool, which outlives this object.
@@ -62,12 +66,12 @@ public struct AlignedBuffer: ~Copyable, Sendable {
         unsafe self.base = unsafe base
         self.byteCount = byteCount
         self.registration = registration
-        isOwner = false
+        ownsMemory = false
     }
 
     deinit {
         // SAFETY: made by this object's initializer; no request holds the object any more.
-        if isOwner { unsafe base.deallocate() }
+        if ownsMemory { unsafe base.deallocate() }
     }
 
     final var slice: IOSlice {

@@ -44,11 +44,14 @@ public struct DiskTraits: Sendable {
     public var hasRegisteredBuffers: Bool
     /// Why a better way was not taken, for people (for example a small RLIMIT_MEMLOCK).
     public var notes: [String]
+    /// The transfer that the device is asked for at once; a multiple of `alignment`.
+    public var pieceBytes: Int
 
     public init(
         engine: String, isDirect: Bool, alignment: Int, hasRegisteredBuffers: Bool,
-        notes: [String]
+        notes: [String], pieceBytes: Int = DiskOptions().pieceBytes
     ) {
+        self.pieceBytes = pieceBytes
         self.engine = engine
         self.isDirect = isDirect
         self.alignment = alignment

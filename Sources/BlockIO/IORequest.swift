@@ -58,13 +58,19 @@ public struct IORequest: Sendable {
     public let file: FileID
     public let offset: UInt64
     public let slice: IOSlice
+    public let lane: IOLane
     /// The bytes transferred. A write has all of them; a read has fewer only at the file's end.
     public let completion: Completion
 
+    /// What is no larger is urgent, unless its caller says otherwise.
+    public static let urgentBytesMax = 256 << 10
+
+    /// - Parameter lane: `nil` is by the size.
     public init(
         _ operation: IOOperation, file: FileID, offset: UInt64, slice: IOSlice,
-        completion: @escaping Completion
+        lane: IOLane? = nil, completion: @escaping Completion
     ) {
+        self.lane = lane ?? (slice.byteCount <= Self.urgentBytesMax ? .urgent : .bulk)
         self.operation = operation
         self.file = file
         self.offset = offset

@@ -10,9 +10,7 @@ extension ChunkDB {
     public func wait<Success: Sendable, Failure: Error>(
         _ operation: @escaping @Sendable () async throws(Failure) -> Success
     ) throws(Failure) -> Success {
-        try core.environment.executor.wait {
-            await Result { () async throws(Failure) -> Success in try await operation() }
-        }.get()
+        try core.wait(operation)
     }
 
     /// Opens a store, blocking. See `open(at:options:)`.
@@ -23,6 +21,25 @@ extension ChunkDB {
             await Result { () async throws(StoreError) -> ChunkDB in
                 try await ChunkDB.open(at: directory, options: options)
             }
+        }.get()
+    }
+}
+
+extension Namespace {
+    /// As `ChunkDB.wait`.
+    public func wait<Success: Sendable, Failure: Error>(
+        _ operation: @escaping @Sendable () async throws(Failure) -> Success
+    ) throws(Failure) -> Success {
+        try core.wait(operation)
+    }
+}
+
+extension StoreCore {
+    fileprivate func wait<Success: Sendable, Failure: Error>(
+        _ operation: @escaping @Sendable () async throws(Failure) -> Success
+    ) throws(Failure) -> Success {
+        try environment.executor.wait {
+            await Result { () async throws(Failure) -> Success in try await operation() }
         }.get()
     }
 }

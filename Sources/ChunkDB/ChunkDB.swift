@@ -12,7 +12,8 @@
 // The life of a feed
 //   1  `Namespace.contains` answers from the B-skiplist in memory; the disk is never waited for.
 //   2  `Namespace.locate` opens the record's header (cached): seal, place, identity, extent table.
-//   3  All chunks' layer 0, then layer 1, … are read straight into aligned slabs (module Feed).
+//   3  All chunks' layer 0, then layer 1, … are read to their rows' places in slabs (module Feed),
+//      of which the store keeps some from feed to feed.
 //   4  Each layer is compared with its digests on the caller's thread while later ones still come.
 //   5  The attention module has layer l while layer l+1 is on its way.
 //
@@ -20,8 +21,8 @@
 // ends with `.cancelled`; buffers and disk ranges stay with their requests (CONTRACT X-1).
 //
 // Lock order (no thread holds two of these at once, but for the policy's own inside heat, and none
-// is held across I/O): namespace table, admission set, record cache, staging pool, leases, segment
-// table, heat, usage, pins, counters.
+// is held across I/O): namespace table, admission set, record cache, staging and slab pools,
+// leases, segment table, heat, usage, pins, counters.
 
 import BSkiplist
 import BlockIO
@@ -295,6 +296,8 @@ public final class ChunkDB: Sendable {
     public var disk: DiskTraits { core.disk.traits }
     public var diskCounters: DiskCounters { core.disk.counters }
     public var counters: StoreCounters { core.storeCounters }
+    /// What memory feeds took, and how much of it waits for the next.
+    public var slabCounters: SlabCounters { core.slabs.counters }
     /// How fast this store has been read of late; `nil` until it has read enough to know.
     public var readSpeed: ReadSpeed? { core.readSpeed }
     public var superblock: Superblock { core.log.superblock }

@@ -57,9 +57,12 @@ public struct LocatedChunk: Sendable {
     /// In layer order, keys before values.
     public let extents: [LocatedExtent]
 
-    /// The extent of one plane; `nil` when the layer was not asked for.
+    /// The extent of one plane; `nil` when the layer was not asked for. *Complexity:* O(1).
     public func extent(layer: Int, _ kind: ExtentKind) -> LocatedExtent? {
-        extents.first { $0.layer == layer && $0.kind == kind }
+        guard let first = extents.first?.layer, let last = extents.last?.layer,
+            (first...last).contains(layer), kind == .keys || kind == .values
+        else { return nil }
+        return extents[2 * (layer - first) + (kind == .keys ? 0 : 1)]
     }
 }
 

@@ -32,17 +32,32 @@ extension Namespace {
         countUse(entry, fixCost: fixCost)
     }
 
-    /// Starts reads in order, unless the store was closed: then `nil`.
-    public func startReads(_ reads: [(file: FileID, offset: UInt64, slice: IOSlice)])
-        -> [PendingRead]?
-    {
+    /// Memory for `byteCount` bytes, out of the store's pool; undefined bytes.
+    public func takeSlab(byteCount: Int) -> Slab { core.slabs.take(byteCount: byteCount) }
+
+    /// Starts reads in order; one submission for all of them.
+    /// *Returns:* false when the store was closed: none was started then, none will complete.
+    public func submitReads(_ reads: [IORequest]) -> Bool {
         do throws(StoreError) {
             try core.gate.enter()
         } catch {
-            return nil
+            return false
         }
         defer { core.gate.leave() }
-        return core.disk.startReads(reads)
+        core.disk.submit(reads)
+        return true
+    }
+
+    /// By the store's clock.
+    public var monotonicNanoseconds: UInt64 { core.environment.clock.monotonicNanoseconds }
+
+    /// Calls `body` after so long or somewhat later, on the store's own thread; must be short.
+    public func after(nanoseconds: UInt64, _ body: @escaping @Sendable () -> Void) {
+        // The core keeps the thread.
+        Task(executorPreference: core.environment.executor) { [core] in
+            await core.environment.clock.sleep(nanoseconds: nanoseconds)
+            body()
+        }
     }
 }
 

@@ -73,6 +73,7 @@ final class StoreCore: Sendable {
     let policies: NamespacePolicies
     let records: RecordCache
     let staging: StagingPool
+    let slabs: SlabPool
     let reader: RecordReader
     let gate = CallGate()
     /// Whoever closes second waits for the first.
@@ -107,6 +108,7 @@ final class StoreCore: Sendable {
         self.policies = policies
         records = RecordCache(size: options.headerCacheSize)
         staging = StagingPool(disk: log.disk)
+        slabs = SlabPool(disk: log.disk, keptBytesMax: Int(clamping: options.slabMemory.bytes))
         reader = log.reader
     }
 
@@ -160,6 +162,7 @@ final class StoreCore: Sendable {
             await checkpointOrReport()
         }
         await log.close()
+        slabs.close()
         forgetNamespaces()
     }
 

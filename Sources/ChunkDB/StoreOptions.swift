@@ -23,6 +23,8 @@ public struct StoreOptions: Sendable {
     public var digestBlockShift: UInt8
     /// Memory for opened record headers, so that a second read of a chunk needs no header read.
     public var headerCacheSize: ByteCount
+    /// Memory of finished feeds that is kept for later ones.
+    public var slabMemory: ByteCount = .mebibytes(256)
     public var commitsPerCheckpoint: UInt64
     /// A request that the device has not answered for so long is counted (`stalledCount`) and
     /// logged. It keeps memory and range for as long as it takes; `withDeadline` ends waits.

@@ -60,7 +60,7 @@ final class WatchedDisk: Disk {
         return requests.enumerated().map { index, request in
             IORequest(
                 request.operation, file: request.file, offset: request.offset,
-                slice: request.slice
+                slice: request.slice, lane: request.lane
             ) { [self] result in
                 end(first + UInt64(index), result)
                 request.completion(result)

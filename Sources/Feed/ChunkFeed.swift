@@ -1,219 +1,189 @@
 // Layers in order, verified, while later ones are read. All chunks' layer 0 is asked for first,
 // then all chunks' layer 1, and so on: a consumer that computes layer l never waits for bytes of
 // layer l+2.
+//
+//     plan (LayerPlan)   where every byte lands
+//     load (FeedLoader)  what is asked of the disk, when, and what no longer
+//     verify             here, on the consumer's thread, read by read as they come in; while it has
+//                        to wait for one, those of later layers
 
 import BlockIO
 import ChunkDB
 import ChunkFormat
+import KVModel
 import Primitives
 import Synchronization
 
-/// A prompt's stored chunks on their way to an attention module.
+/// The stored chunks of a prompt, or of several, on their way to an attention module.
 ///
-/// *Concurrency:* one consumer. Memory: `layersAhead` + 1 slabs, plus what the consumer keeps.
+/// *Concurrency:* one consumer; `cancel` is anybody's. Memory: `layersAhead` + 1 slabs and one for
+/// each of `firstLayers`, from the store's pool, plus what the consumer keeps.
 public final class ChunkFeed: AsyncSequence, Sendable {
     public typealias Element = FedLayer
     public typealias Failure = StoreError
 
-    /// The chunks that are fed, in prompt order.
-    public let chunks: [LocatedChunk]
-    /// Positions in the request of chunks that are not stored: the caller computes them.
-    public let misses: [Int]
+    /// What was found, of each prompt.
+    public let prompts: [FedPrompt]
     public let layerCount: Int
-    /// The layers that are read, ascending.
-    private let order: [Int]
     /// The first item's; all belong to one store.
-    private let namespace: Namespace
-    private let options: FeedOptions
-    private let pool: SlabPool
-    private let state: Mutex<State>
-    private let layouts: [LayerLayout]
+    let namespace: Namespace
+    private let verification: Verification
+    private let loader: FeedLoader
 
-    private struct State {
-        /// Positions in `order`.
-        var nextIndex = 0
-        var started: [Int: StartedLayer] = [:]
-        var startedCount = 0
-    }
+    /// The chunks of the first prompt that are fed, in its order.
+    public var chunks: [LocatedChunk] { prompts[0].chunks }
+    /// Positions in the first prompt of chunks that are not stored: the caller computes them.
+    public var misses: [Int] { prompts[0].misses }
+    /// What was done so far.
+    public var counters: FeedCounters { loader.counters }
 
-    /// Where the extents of one layer land, and the reads that bring them.
-    private struct LayerLayout: Sendable {
-        var extents: [(extent: LocatedExtent, chunkIndex: Int, offset: Int)] = []
-        var runs: [Range<Int>] = []
-        var byteCount = 0
-    }
-
-    private struct StartedLayer: Sendable {
-        let slab: Slab
-        let reads: [PendingRead]
-    }
-
-    /// Opens the chunks' headers (one read each at most) and starts reading.
+    /// Opens the chunks' headers (one read each at most, all at once) and starts reading.
     /// *Throws:* `.damaged` when a header does not open; a chunk that is not stored is in `misses`.
+    /// `.shape` for no chunks, several stores, or slabs larger than any is; `.bindingMismatch`.
     public static func start(_ items: [FeedItem], options: FeedOptions = .init())
         async throws(StoreError) -> ChunkFeed
     {
-        guard let first = items.first else {
-            throw .shape(what: "chunks to feed", expected: "at least one", found: "none")
-        }
-        var chunks: [LocatedChunk] = []
-        var misses: [Int] = []
-        for (index, item) in items.enumerated() {
-            guard item.namespace.binding.digest == first.namespace.binding.digest else {
-                throw .bindingMismatch(
-                    namespace: item.namespace.name, expected: first.namespace.binding.name,
-                    found: item.namespace.binding.name)
-            }
-            // A file's number means nothing on another store's disk.
-            guard item.namespace.disk === first.namespace.disk else {
-                throw .shape(
-                    what: "namespaces to feed from", expected: "of one store",
-                    found: "\(first.namespace.name) and \(item.namespace.name) of two")
-            }
-            if let chunk = try await item.namespace.locate(item.key, variant: item.variant) {
-                item.namespace.countUse(of: chunk.entry, fixCost: item.fixCost)
-                chunks.append(chunk)
-            } else {
-                misses.append(index)
-            }
-        }
-        let feed = ChunkFeed(
-            chunks: chunks, misses: misses, namespace: first.namespace, options: options)
-        feed.prefetch()
+        try await start(prompts: [items], options: options)
+    }
+
+    /// As `start(_:options:)`, for several prompts at once: each has its own rows in every layer,
+    /// and a chunk that stands in several of them is read once.
+    public static func start(prompts: [[FeedItem]], options: FeedOptions = .init())
+        async throws(StoreError) -> ChunkFeed
+    {
+        guard let first = prompts.joined().first?.namespace else { throw noChunks }
+        try requireOneStore(prompts.joined().map(\.namespace), first)
+        let (found, chunks) = try await FoundChunks.find(prompts)
+        let disk = first.disk.traits
+        let shape = FeedShape(
+            binding: first.binding, chunks: chunks, prompts: found, slackRows: options.slackRows,
+            unit: disk.alignment, readBytes: options.readBytes ?? disk.pieceBytes)
+        try shape.requireRoom()
+        let feed = ChunkFeed(first, shape, options)
+        _ = feed.loader.advance(isStart: true)
         return feed
     }
 
-    private init(
-        chunks: [LocatedChunk], misses: [Int], namespace: Namespace, options: FeedOptions
-    ) {
-        self.chunks = chunks
-        self.misses = misses
-        self.options = options
-        layerCount = namespace.binding.layerCount
-        order = (0..<layerCount).filter { !options.skippedLayers.contains($0) }
+    private init(_ namespace: Namespace, _ shape: FeedShape, _ options: FeedOptions) {
         self.namespace = namespace
-        layouts = (0..<layerCount).map { Self.layOut(chunks, layer: $0) }
-        pool = SlabPool(disk: namespace.disk, byteCount: layouts.map(\.byteCount).max() ?? 0)
-        state = Mutex(State())
+        prompts = shape.prompts
+        verification = options.verification
+        layerCount = namespace.binding.layerCount
+        let layers = (0..<layerCount).filter { !options.skippedLayers.contains($0) }
+        loader = FeedLoader(namespace, shape, layers, options)
     }
+
+    /// What is on its way ends by itself; nothing more is asked for.
+    deinit { loader.cancelAll() }
+
+    static var noChunks: StoreError {
+        .shape(what: "chunks to feed", expected: "at least one", found: "none")
+    }
+
+    private static func requireOneStore(_ namespaces: [Namespace], _ first: Namespace)
+        throws(StoreError)
+    {
+        let digest = first.binding.digest
+        for namespace in namespaces where namespace !== first {
+            guard namespace.binding.digest == digest else {
+                throw .bindingMismatch(
+                    namespace: namespace.name, expected: first.binding.name,
+                    found: namespace.binding.name)
+            }
+            // A file's number means nothing on another store's disk.
+            guard namespace.disk === first.disk else {
+                throw .shape(
+                    what: "namespaces to feed from", expected: "of one store",
+                    found: "\(first.name) and \(namespace.name) of two")
+            }
+        }
+    }
+
+    // MARK: Layers
 
     /// The next layer, complete and verified; `nil` after the last.
     /// *Throws:* `.damaged` with the facts; later layers can still be asked for. `.cancelled` when
     /// the caller's task is; this layer can then be asked for again.
     public func nextLayer() async throws(StoreError) -> FedLayer? {
-        let (index, started) = state.withLock { state -> (Int, StartedLayer?) in
-            defer { state.nextIndex += 1 }
-            return (state.nextIndex, state.started.removeValue(forKey: state.nextIndex))
-        }
-        guard let started else {
-            if index < order.count { throw .log(.closed) }
-            return nil
-        }
-        let layer = order[index]
-        let layout = layouts[layer]
-        // The reads of one more layer take the place of these; then these are verified meanwhile.
-        prefetch()
-        var failure: StoreError?
-        for (run, read) in zip(layout.runs, started.reads) {
-            let result = await read.value()
-            if case .failure(let error) = result, error.code == .cancelled {
-                // The slab belongs to its reads; whoever asks again gets this layer.
-                state.withLock { state in
-                    state.nextIndex = index
-                    state.started[index] = started
-                }
-                throw .cancelled
+        while let position = loader.advance() {
+            guard let layer = loader.layer(position) else { continue }
+            if try await complete(layer, position),
+                let cancelled = loader.handOver(position, layer.plan.landings)
+            {
+                return FedLayer(
+                    layer.plan, layer.slab, byteCount: layer.plan.byteCountRead,
+                    cancelled: cancelled)
             }
-            if failure == nil { failure = check(layout, run, result, started.slab) }
-        }
-        if let failure {
-            pool.give(started.slab)
-            if case .damaged = failure { namespace.countDamage() }
-            throw failure
-        }
-        return FedLayer(
-            layer: layer, byteCount: layout.byteCount, slab: started.slab, pool: pool,
-            places: layout.extents.map {
-                FedLayer.PlanePlace(
-                    chunkIndex: $0.chunkIndex, kind: $0.extent.kind, offset: $0.offset,
-                    byteCount: $0.extent.storedBytes)
-            })
-    }
-
-    /// Keeps `layersAhead` layers beyond the one being consumed on their way.
-    private func prefetch() {
-        while true {
-            let index = state.withLock { state -> Int? in
-                let ahead = Swift.min(Swift.max(options.layersAhead, 1), order.count)
-                let limit = state.nextIndex + ahead
-                guard state.startedCount < Swift.min(limit, order.count) else { return nil }
-                defer { state.startedCount += 1 }
-                return state.startedCount
-            }
-            guard let index else { return }
-            let layout = layouts[order[index]]
-            let slab = pool.take()
-            let reads = namespace.startReads(
-                layout.runs.map { run in
-                    let first = layout.extents[run.lowerBound]
-                    let last = layout.extents[run.upperBound - 1]
-                    return (
-                        first.extent.file, first.extent.fileOffset,
-                        first.extent.keeping(
-                            slab.buffer.slice.slice(
-                                offset: first.offset,
-                                byteCount: last.offset + last.extent.paddedBytes - first.offset))
-                    )
-                })
-            guard let reads else { return pool.give(slab) }
-            state.withLock { $0.started[index] = StartedLayer(slab: slab, reads: reads) }
-        }
-    }
-
-    private func check(
-        _ layout: LayerLayout, _ run: Range<Int>, _ result: Result<Int, DiskError>, _ slab: Slab
-    ) -> StoreError? {
-        let extents = layout.extents[run]
-        let expected = extents.reduce(0) { $0 + $1.extent.paddedBytes }
-        switch result {
-        case .failure(let error): return .log(.disk(error))
-        case .success(let found) where found < expected:
-            return .damaged(extents.first!.extent.truncated(found: found))
-        case .success: break
-        }
-        namespace.countFed(expected, options.verification)
-        guard options.verification == .verified else { return nil }
-        for (extent, _, offset) in extents {
-            let damage = unsafe slab.buffer.withBytes { bytes in
-                // SAFETY: extents were laid out inside the slab.
-                unsafe extent.verify(
-                    UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + extent.paddedBytes]))
-            }
-            if let damage { return .damaged(damage) }
         }
         return nil
     }
 
-    /// Extents one after the other; neighbours on disk become one read.
-    private static func layOut(_ chunks: [LocatedChunk], layer: Int) -> LayerLayout {
-        var layout = LayerLayout()
-        for (chunkIndex, chunk) in chunks.enumerated() {
-            for extent in chunk.extents where extent.layer == layer {
-                let index = layout.extents.count
-                if let last = layout.extents.last, last.extent.file == extent.file,
-                    last.extent.fileOffset + UInt64(last.extent.paddedBytes) == extent.fileOffset
-                {
-                    let run = layout.runs.removeLast()
-                    layout.runs.append(run.lowerBound..<index + 1)
-                } else {
-                    layout.runs.append(index..<index + 1)
-                }
-                layout.extents.append((extent, chunkIndex, layout.byteCount))
-                layout.byteCount += extent.paddedBytes
+    /// Waits for a layer's reads and puts it together. *Returns:* false when it was cancelled.
+    private func complete(_ layer: OpenLayer, _ position: Int) async throws(StoreError) -> Bool {
+        while true {
+            let (read, failure) = layer.progress.withLock { $0 }
+            if let failure {
+                loader.cancel([position])
+                if case .damaged = failure { namespace.countDamage() }
+                throw failure
+            }
+            if read == layer.plan.reads.count { return true }
+            if takeIn(layer, position) || takeInAhead(of: position) { continue }
+            switch await loader.wait(for: read, in: position) {
+            case .look: if loader.layer(position) == nil { return false }
+            case .cancelled: throw .cancelled
+            case .closed: throw .log(.closed)
             }
         }
-        return layout
     }
+
+    /// Verifies a read of some later layer that has come in.
+    private func takeInAhead(of position: Int) -> Bool {
+        loader.openLayers(after: position).contains { takeIn($0.layer, $0.position) }
+    }
+
+    /// Verifies the next read of a layer, if it has come in.
+    private func takeIn(_ layer: OpenLayer, _ position: Int) -> Bool {
+        let (read, failure) = layer.progress.withLock { $0 }
+        guard failure == nil, read < layer.plan.reads.count,
+            let (end, dead) = loader.end(of: read, in: position)
+        else { return false }
+        let trouble = check(layer, read, end, dead)
+        if trouble == nil { layer.plan.copy(after: read, in: layer.slab) }
+        layer.progress.withLock { $0 = (read + 1, trouble) }
+        return true
+    }
+
+    private func check(
+        _ layer: OpenLayer, _ number: Int, _ end: FeedState.ReadEnd, _ dead: Set<Int>
+    ) -> StoreError? {
+        guard case .transferred(let result) = end else { return nil }
+        let read = layer.plan.reads[number]
+        switch result {
+        case .failure(let error): return .log(.disk(error))
+        case .success(let found) where found < read.byteCount:
+            return .damaged(read.truncated(found: found))
+        case .success: break
+        }
+        namespace.countFed(read.byteCount, verification)
+        guard verification == .verified else { return nil }
+        return layer.plan.verify(number, in: layer.slab, except: dead).map { .damaged($0) }
+    }
+
+    // MARK: Cancelling
+
+    /// Nothing more is read, and `nextLayer` gives `nil`. What is on its way keeps its memory until
+    /// it has come (CONTRACT X-1). A wait for a layer ends at once.
+    public func cancel() { loader.cancelAll() }
+
+    /// These layers are not handed over, and what was not asked of the disk yet is not read.
+    /// Layers in the consumer's hands stay.
+    public func cancel(layers: Set<Int>) { loader.cancel(layers: layers) }
+
+    /// The rows of a chunk are zeros in the layers that are handed over from now on, and what was
+    /// not asked of the disk yet is not read, unless another place of the feed wants it.
+    /// `chunk` counts the chunks of the prompt that were found; others are ignored.
+    public func cancel(chunk: Int, prompt: Int = 0) { loader.cancel(chunk: chunk, prompt: prompt) }
 
     // MARK: AsyncSequence
 
@@ -231,4 +201,18 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     }
 
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(feed: self) }
+}
+
+extension LayerPlan {
+    /// What all reads transfer, padding included.
+    var byteCountRead: Int { reads.reduce(0) { $0 + $1.byteCount } }
+}
+
+extension LayerPlan.Read {
+    /// The facts of a read that found the file ending early: of the part in which it ended.
+    func truncated(found: Int) -> DamageFacts {
+        let end = offset + found
+        let part = parts.first { end < $0.offset + $0.byteCount } ?? parts[parts.count - 1]
+        return part.extent.truncated(found: part.blockOffset + Swift.max(end - part.offset, 0))
+    }
 }

@@ -21,16 +21,12 @@ public struct FeedItem: Sendable {
     }
 }
 
-/// How to feed.
-public struct FeedOptions: Sendable {
-    /// Layers that are on their way beside the one in the consumer's hands; 1 at least.
-    public var layersAhead: Int
-    public var verification: Verification
-    /// Layers that the consumer computes itself; they are not read.
-    public var skippedLayers: Set<Int> = []
-
-    public init(layersAhead: Int = 3, verification: Verification = .verified) {
-        self.layersAhead = layersAhead
-        self.verification = verification
-    }
+/// What was found of one prompt.
+public struct FedPrompt: Sendable {
+    /// The chunks that are fed, in prompt order.
+    public let chunks: [LocatedChunk]
+    /// Positions in the request of chunks that are not stored: the caller computes them.
+    public let misses: [Int]
+    /// Of each of `chunks`, its index in the feed's.
+    let indices: [Int]
 }

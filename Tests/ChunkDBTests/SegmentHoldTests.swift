@@ -37,10 +37,8 @@ struct SegmentHoldTests {
             #expect(counters.freeSegmentCount > 0 && db.counters.evictedCount > 0)
             for extent in located.flatMap(\.extents) {
                 let buffer = space.disk.makeBuffer(byteCount: extent.paddedBytes)
-                let reads = space.startReads([
-                    (extent.file, extent.fileOffset, extent.keeping(buffer.slice))
-                ])
-                let count = try await reads?.first?.value().get()
+                let count = try await space.disk.read(
+                    extent.file, at: extent.fileOffset, into: extent.keeping(buffer.slice))
                 #expect(count == extent.paddedBytes)
                 let damage = unsafe buffer.withBytes { unsafe extent.verify($0) }
                 #expect(damage == nil)

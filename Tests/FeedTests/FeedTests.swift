@@ -6,7 +6,6 @@ import Feed
 import KVModel
 import Primitives
 import StoreTestSupport
-import Synchronization
 import Testing
 
 @Suite("A feed")
@@ -183,36 +182,21 @@ struct FeedTests {
 
     @Test("takes no more slabs than layers are ahead, and one for the consumer")
     func memory() throws {
-        let scheduler = SeededScheduler(seed: 5)
-        let counting = CountingDisk(SimulatedDisk(scheduler: scheduler))
-        let machine = SimulatedMachine(seed: 5)
-        try scheduler.wait { () async -> Result<Void, any Error> in
-            do {
-                let db = try await ChunkDB.open(
-                    on: counting, options: machine.options,
-                    environment: LogEnvironment(
-                        executor: scheduler, clock: scheduler.clock, entropy: machine.entropy))
-                let space = try await db.namespace("acme", model: smallBinding(layers: 12))
-                try await stored(space, 0..<3)
-                let items = (0..<3 as Range<UInt64>).map {
-                    FeedItem(space, TestChunk($0, tokenCount: 40).key(in: space))
-                }
-                for item in items { _ = try await space.locate(item.key) }
-                let before = counting.bufferCount.withLock { $0 }
-                let feed = try await ChunkFeed.start(items, options: FeedOptions(layersAhead: 2))
-                var count = 0
-                while let layer = try await feed.nextLayer() {
-                    count += 1
-                    #expect(layer.byteCount == 3 * 2 * 12_288)
-                }
-                #expect(count == 12)
-                #expect(counting.bufferCount.withLock { $0 } - before <= 4)
-                await db.close()
-                return .success(())
-            } catch {
-                return .failure(error)
+        try ObservedStore(seed: 5).session { db, disk in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 12))
+            try await stored(space, 0..<3)
+            let items = try await located(space, 0..<3)
+            let before = disk.bufferCount
+            let feed = try await ChunkFeed.start(items, options: FeedOptions(layersAhead: 2))
+            var count = 0
+            while let layer = try await feed.nextLayer() {
+                count += 1
+                #expect(layer.byteCount == 3 * 2 * 12_288)
             }
-        }.get()
+            #expect(count == 12)
+            #expect(disk.bufferCount - before == 3)
+            #expect(db.slabCounters.madeCount == 3 && db.slabCounters.reusedCount == 9)
+        }
     }
 
     @Test(
@@ -292,56 +276,17 @@ struct FeedTests {
     }
 }
 
-extension Result {
-    fileprivate var error: Failure? { if case .failure(let error) = self { error } else { nil } }
+/// Chunks as a feed wants them, their headers opened.
+func located(_ space: Namespace, _ owners: Range<UInt64>, tokenCount: Int = 40) async throws
+    -> [FeedItem]
+{
+    let items = owners.map {
+        FeedItem(space, TestChunk($0, tokenCount: tokenCount).key(in: space))
+    }
+    for item in items { _ = try await space.locate(item.key) }
+    return items
 }
 
-/// Counts the memory that is asked for.
-private final class CountingDisk: Disk {
-    let inner: SimulatedDisk
-    let bufferCount = Mutex(0)
-    init(_ inner: SimulatedDisk) { self.inner = inner }
-
-    var traits: DiskTraits { inner.traits }
-    var counters: DiskCounters { inner.counters }
-    func submit(_ request: IORequest) { inner.submit(request) }
-    func makeBuffer(byteCount: Int) -> AlignedBuffer {
-        bufferCount.withLock { $0 += 1 }
-        return inner.makeBuffer(byteCount: byteCount)
-    }
-    func open(_ name: String, _ mode: OpenMode) async throws(DiskError) -> FileID {
-        try await inner.open(name, mode)
-    }
-    func close(_ file: FileID) async { await inner.close(file) }
-    func byteCount(of file: FileID) async throws(DiskError) -> UInt64 {
-        try await inner.byteCount(of: file)
-    }
-    func allocatedByteCount(of file: FileID) async throws(DiskError) -> UInt64 {
-        try await inner.allocatedByteCount(of: file)
-    }
-    func allocate(_ file: FileID, byteCount: UInt64) async throws(DiskError) {
-        try await inner.allocate(file, byteCount: byteCount)
-    }
-    func truncate(_ file: FileID, byteCount: UInt64) async throws(DiskError) {
-        try await inner.truncate(file, byteCount: byteCount)
-    }
-    func setLifetime(_ file: FileID, _ lifetime: WriteLifetime) async -> Bool {
-        await inner.setLifetime(file, lifetime)
-    }
-    func lock(_ file: FileID) async throws(DiskError) { try await inner.lock(file) }
-    func makeDirectory(_ name: String) async throws(DiskError) {
-        try await inner.makeDirectory(name)
-    }
-    func list(_ directory: String) async throws(DiskError) -> [String] {
-        try await inner.list(directory)
-    }
-    func rename(_ source: String, to target: String) async throws(DiskError) {
-        try await inner.rename(source, to: target)
-    }
-    func unlink(_ name: String) async throws(DiskError) { try await inner.unlink(name) }
-    func flushDirectory(_ name: String) async throws(DiskError) {
-        try await inner.flushDirectory(name)
-    }
-    func freeByteCount() async throws(DiskError) -> UInt64 { try await inner.freeByteCount() }
-    func shutdown() async { await inner.shutdown() }
+extension Result {
+    var error: Failure? { if case .failure(let error) = self { error } else { nil } }
 }

@@ -9,6 +9,8 @@ final class PosixFiles: Sendable {
     let directory: StoreDirectory
     let options: DiskOptions
     let alignment: Int
+    /// `DiskOptions.pieceBytes` in whole units.
+    let pieceBytes: Int
     /// Whether files are opened with O_DIRECT; `isDirect` says whether that has its effect.
     let opensDirect: Bool
     let isDirect: Bool
@@ -20,6 +22,7 @@ final class PosixFiles: Sendable {
         self.directory = directory
         self.options = options
         alignment = place.alignment
+        pieceBytes = max(min(options.pieceBytes, 1 << 30) / alignment, 1) * alignment
         opensDirect = !options.buffered
         isDirect = place.isDirect
         notes = Mutex(place.notes)
@@ -33,7 +36,8 @@ final class PosixFiles: Sendable {
     func traits(engine: String, hasRegisteredBuffers: Bool) -> DiskTraits {
         DiskTraits(
             engine: engine, isDirect: isDirect, alignment: alignment,
-            hasRegisteredBuffers: hasRegisteredBuffers, notes: notes.withLock { $0 })
+            hasRegisteredBuffers: hasRegisteredBuffers, notes: notes.withLock { $0 },
+            pieceBytes: pieceBytes)
     }
 
     /// Counts a request and finds its file. Traps on what only our own mistake can bring.

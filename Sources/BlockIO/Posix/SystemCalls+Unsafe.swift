@@ -182,6 +182,12 @@ enum SystemCalls {
         _ = unsafe eventfd_read(event, &count)
     }
 
+    static func wait(for event: Int32, milliseconds: Int32) {
+        var wanted = pollfd(fd: event, events: Int16(POLLIN), revents: 0)
+        // SAFETY: one entry, which outlives the call.
+        _ = unsafe poll(&wanted, 1, milliseconds)
+    }
+
     /// The decimal number that a small file of the kernel's holds.
     static func number(inFile path: String) -> Int? {
         text(ofFile: path).flatMap { Int($0.filter { !$0.isWhitespace }) }

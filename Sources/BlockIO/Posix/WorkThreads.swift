@@ -4,13 +4,23 @@ import Dispatch
 import Foundation
 import Synchronization
 
-/// A fixed number of threads and one queue.
+/// A fixed number of threads and one queue of two lanes.
 final class WorkThreads: Sendable {
     typealias Work = @Sendable () -> Void
 
     private struct State {
-        var queue = FIFO<Work>()
+        var urgent = FIFO<Work>()
+        var bulk = FIFO<Work>()
+        var turn = LaneTurn()
         var isFinished = false
+
+        mutating func popFirst() -> Work? {
+            switch turn.next(hasUrgent: !urgent.isEmpty, hasBulk: !bulk.isEmpty) {
+            case .urgent: urgent.popFirst()
+            case .bulk: bulk.popFirst()
+            case nil: nil
+            }
+        }
     }
     private let state = Mutex(State())
     /// Counts the work that waits; after `finish`, one more for each thread.
@@ -27,10 +37,13 @@ final class WorkThreads: Sendable {
     }
 
     /// Queues work. Traps after `finish`.
-    func run(_ work: @escaping Work) {
+    func run(lane: IOLane = .urgent, _ work: @escaping Work) {
         state.withLock { state in
             precondition(!state.isFinished, "the disk has been shut down")
-            state.queue.append(work)
+            switch lane {
+            case .urgent: state.urgent.append(work)
+            case .bulk: state.bulk.append(work)
+            }
         }
         waiting.signal()
     }
@@ -47,7 +60,7 @@ final class WorkThreads: Sendable {
     private func work() {
         while true {
             waiting.wait()
-            guard let next = state.withLock({ $0.queue.popFirst() }) else { return }
+            guard let next = state.withLock({ $0.popFirst() }) else { return }
             next()
         }
     }

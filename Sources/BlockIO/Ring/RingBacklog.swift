@@ -1,37 +1,44 @@
-// Requests that wait for a place on the ring, in two rows that take turns: those of one piece, and
-// larger ones. So a small read passes a large write after one of its pieces; within a row the first
-// to come is served to its end, so that what was asked for first is complete first, and whoever
-// verifies it works while the rest is read.
+// Requests that wait for a place on the ring, in two lanes that take turns piece by piece. So a
+// small read passes a large write after one of its pieces; within a lane the first to come is
+// served to its end, so that what was asked for first is complete first, and whoever verifies it
+// works while the rest is read.
 
 struct RingBacklog {
-    private var small = FIFO<RingTransfer>()
-    private var large = FIFO<RingTransfer>()
-    /// The large request whose pieces are going out.
-    private var current: RingTransfer?
-    private var isSmallNext = true
+    private var urgent = Lane()
+    private var bulk = Lane()
+    private var turn = LaneTurn()
 
-    var isEmpty: Bool { small.isEmpty && large.isEmpty && current == nil }
+    var isEmpty: Bool { urgent.isEmpty && bulk.isEmpty }
 
-    mutating func append(_ transfer: RingTransfer, isLarge: Bool) {
-        if isLarge { large.append(transfer) } else { small.append(transfer) }
+    mutating func append(_ transfer: RingTransfer) {
+        switch transfer.request.lane {
+        case .urgent: urgent.waiting.append(transfer)
+        case .bulk: bulk.waiting.append(transfer)
+        }
     }
 
     /// The next piece to issue; its length is at most `byteCount`.
     mutating func nextPiece(byteCount: Int, alignment: Int) -> RingPiece? {
-        defer { isSmallNext.toggle() }
-        guard let transfer = isSmallNext ? nextSmall() ?? nextLarge() : nextLarge() ?? nextSmall()
-        else { return nil }
-        return transfer.nextPiece(byteCount: byteCount, alignment: alignment)
+        let (first, second) = (urgent.next(), bulk.next())
+        let lane = turn.next(hasUrgent: first != nil, hasBulk: second != nil)
+        return (lane == .urgent ? first : second)?
+            .nextPiece(byteCount: byteCount, alignment: alignment)
     }
 
-    private mutating func nextSmall() -> RingTransfer? { small.popFirst() }
+    private struct Lane {
+        var waiting = FIFO<RingTransfer>()
+        /// The request whose pieces are going out.
+        var current: RingTransfer?
 
-    /// A large request that failed meanwhile has ended, or ends with the last of its pieces.
-    private mutating func nextLarge() -> RingTransfer? {
-        while true {
-            if let current, current.hasMore { return current }
-            current = large.popFirst()
-            if current == nil { return nil }
+        var isEmpty: Bool { waiting.isEmpty && current == nil }
+
+        /// A request that failed meanwhile has ended, or ends with the last of its pieces.
+        mutating func next() -> RingTransfer? {
+            while true {
+                if let current, current.hasMore { return current }
+                current = waiting.popFirst()
+                if current == nil { return nil }
+            }
         }
     }
 }

@@ -11,10 +11,6 @@ import Glibc
 import Synchronization
 
 final class RingLoop {
-    /// The largest transfer asked of the kernel at once. Measured from 256 KiB to 4 MiB: below,
-    /// the cost per call shows (twice the processor time at 256 KiB); above, nothing is gained and
-    /// a lone 2 MiB write becomes one slow piece.
-    static let pieceBytes = 1 << 20
     private static let wakeData = UInt64.max
 
     private let ring: Ring
@@ -88,8 +84,7 @@ final class RingLoop {
             if request.operation != .flush && request.slice.byteCount == 0 {
                 files.end(request, file, .success(0))
             } else {
-                waiting.append(
-                    RingTransfer(request, file), isLarge: request.slice.byteCount > Self.pieceBytes)
+                waiting.append(RingTransfer(request, file))
             }
         case .register(let file, let done):
             if let slot = freeSlots.popLast() {
@@ -112,7 +107,7 @@ final class RingLoop {
 
     private func issue() {
         while let place = again.popLast() { issue(place) }
-        let pieceBytes = max(Self.pieceBytes, files.alignment)
+        let pieceBytes = files.pieceBytes
         while !isFull,
             let piece = waiting.nextPiece(byteCount: pieceBytes, alignment: files.alignment)
         {

@@ -26,7 +26,7 @@ final class ThreadDisk: PosixDisk {
 
     func submit(_ request: IORequest) {
         let file = files.begin(request)
-        threads.run { [files] in
+        threads.run(lane: request.lane) { [files] in
             let result = Self.perform(request, file, files)
             files.end(request, file, result)
         }
