@@ -20,8 +20,9 @@ public struct FeedOptions: Sendable {
     /// (`DiskTraits.pieceBytes`, measured). Rounded down to whole digest blocks, one at least.
     public var readBytes: Int?
     /// Bytes that a feed may have asked for and not yet got; one read at least is always on its
-    /// way. Twice what the ring hands to the device at once (`DiskOptions.queueBytes`), so that it
-    /// never runs dry, while others' requests wait behind a few milliseconds of a feed at most.
+    /// way. Others' bulk requests wait behind so much of a feed at most. By default twice what the
+    /// ring hands to the device at once (`DiskOptions.queueBytes`), so that it does not run dry
+    /// between a completion and the next read; not measured by itself.
     public var inFlightBytes = 12 << 20
     /// A read that has no answer for so long is counted and told to `stallObserver`, once. The wait
     /// goes on and the memory stays the read's (CONTRACT X-2); `withDeadline` or `cancel` ends

@@ -42,6 +42,7 @@ public struct QueuePut: Sendable {
     public var layers: [(keys: [UInt8], values: [UInt8])]
     public var context: PrefixContext = .standalone
     public var recompute: RecomputeMetadata?
+    public var detail = VariantDetail()
     public var pinned = false
     public var replacing = false
     public var timeToLive: Duration?
@@ -118,8 +119,9 @@ extension QueueRequest {
             return .stored(
                 try await namespace.put(
                     put.key, tokens: put.tokens, layers: put.layers, context: put.context,
-                    recompute: put.recompute, pinned: put.pinned, replacing: put.replacing,
-                    timeToLive: put.timeToLive, durability: put.durability))
+                    recompute: put.recompute, detail: put.detail, pinned: put.pinned,
+                    replacing: put.replacing, timeToLive: put.timeToLive,
+                    durability: put.durability))
         }
     }
 }

@@ -253,8 +253,9 @@ struct ReadWorkload: Workload {
         let (chunkCount, geometry) = (chunkCount, geometry)
         return Subject(name: "feed of \(perFeed) chunks", subject: "chunkdb") { round in
             var generator = generator(round, 6)
+            // Each chunk once: a feed reads one that stands in two places only once.
             let prompts = (0..<count).map { _ in
-                (0..<perFeed).map { _ in Int.random(in: 0..<chunkCount, using: &generator) }
+                Array((0..<chunkCount).shuffled(using: &generator).prefix(perFeed))
             }
             return try blocking {
                 var work = Work()
