@@ -62,8 +62,7 @@ extension StoreCore {
         let needed = await byteCount.saturatingAdd(log.spaceKeptAhead)
         while await !log.hasRoom(for: needed) {
             let before = await log.availableBytes
-            var hasGained = false
-            if options.evicts { hasGained = await cleaner.makeRoom(for: needed, in: self) }
+            let hasGained = await cleaner.makeRoom(for: needed, in: self)
             let available = await log.availableBytes
             guard hasGained, available > before else {
                 throw .capacityExceeded(neededBytes: needed, availableBytes: available)

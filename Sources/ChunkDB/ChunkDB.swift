@@ -156,7 +156,7 @@ public final class ChunkDB: Sendable {
                 segmentBytes: options.segmentSize?.bytes ?? segmentBytes(for: capacity),
                 capacityBytes: capacity,
                 commitsPerCheckpoint: options.commitsPerCheckpoint,
-                leavesRoomForCleaning: options.evicts, progress: options.openingProgress)
+                progress: options.openingProgress)
             result.writeClasses = Dictionary(
                 options.writeClasses.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
             return result
@@ -239,6 +239,7 @@ public final class ChunkDB: Sendable {
             guard namespace.core === core, core.namespace(id) != nil else {
                 throw .noSuchNamespace(namespace.name)
             }
+            await core.payBack()
             do throws(LogError) {
                 try await core.log.apply(
                     { commit in .drop(id, commit: commit) },
@@ -263,6 +264,7 @@ public final class ChunkDB: Sendable {
                     field: "layers", reason: "too irregular to fit a journal block"))
         }
         let made = CreatedNamespace()
+        await core.payBack()
         do throws(LogError) {
             try await core.log.apply(
                 { commit in

@@ -39,6 +39,7 @@ struct FinishedPut: Sendable {
     private func makeWay() async throws(StoreError) {
         if namespace.stored(entry.key, entry.variant).isEmpty { return }
         let (namespace, entry) = (namespace, entry)
+        await core.payBack()
         do throws(LogError) {
             try await core.log.remove(namespace.id, entry.key, entry.variant, .written) {
                 namespace.unpublish(entry.key, entry.variant)

@@ -129,6 +129,7 @@ public final class Namespace: Sendable {
         try await core.carryOut { [self] () async throws(StoreError) in
             try requireAlive()
             try await settle(key, variant)
+            await core.payBack()
             do throws(LogError) {
                 try await core.log.remove(id, key, variant, durability) { [self] in
                     unpublish(key, variant)

@@ -31,7 +31,8 @@ public struct StoreOptions: Sendable {
     public var stallTime: Duration = .seconds(10)
     /// Told how far opening has come, from the thread that opens; must be short.
     public var openingProgress: (@Sendable (OpeningProgress) -> Void)?
-    /// Whether a full store forgets the least worthy chunks to make room, or refuses puts.
+    /// Whether a full store forgets the least worthy chunks to make room, or refuses puts. What was
+    /// removed, or is over its time, makes room either way.
     public var evicts = true
     /// Which those are: a name of `RetentionPolicies.names`.
     public var retentionPolicy = RetentionPolicies.defaultName

@@ -13,6 +13,9 @@ struct CommitGroup {
     private(set) var needsFlush = false
     /// Members that the commit record may name.
     private let capacity: Int
+    /// Bytes that its records may have, unless it is of one operation.
+    private let byteCapacity: UInt64
+    private var byteCount: UInt64 = 0
     /// Removals that are no longer wanted, by their place among the operations.
     private var calledOff: Set<Int> = []
     /// Reservations of puts that came second.
@@ -21,7 +24,9 @@ struct CommitGroup {
     var metadataMembers: [CommitMember] = []
     var touchesJournal = false
 
-    init(capacity: Int) { self.capacity = capacity }
+    init(capacity: Int, byteCapacity: UInt64) {
+        (self.capacity, self.byteCapacity) = (capacity, byteCapacity)
+    }
 
     /// Adds an operation if the commit record still has room for it.
     mutating func take(_ operation: QueuedOperation, unit: UInt32) -> Bool {
@@ -39,8 +44,12 @@ struct CommitGroup {
             added = 1
         case .barrier, .free, .condense: added = 0
         }
-        guard memberCount + added <= capacity else { return false }
+        let bytes = operation.puts.reduce(0) { $0 &+ $1.byteCount }
+        guard memberCount + added <= capacity,
+            bytes == 0 || byteCount == 0 || byteCount &+ bytes <= byteCapacity
+        else { return false }
         memberCount += added
+        byteCount &+= bytes
         if case .remove = operation.kind { tombstoneCount += 1 }
         if case .namespace = operation.kind { hasNamespaceOperation = true }
         if operation.durability == .durable { needsFlush = true }

@@ -10,8 +10,6 @@ public struct LogOptions: Sendable {
     public var capacityBytes: UInt64
     /// Commits after which a checkpoint is due.
     public var commitsPerCheckpoint: UInt64
-    /// Whether payload leaves a segment free, so that cleaning has where to copy to.
-    public var leavesRoomForCleaning: Bool
     /// By their ids.
     public var writeClasses: [UInt16: WriteClass] = [:]
     /// Told how far opening has come, from the thread that opens; must be short.
@@ -19,13 +17,12 @@ public struct LogOptions: Sendable {
 
     public init(
         segmentBytes: UInt64 = 256 << 20, capacityBytes: UInt64,
-        commitsPerCheckpoint: UInt64 = 65_536, leavesRoomForCleaning: Bool = false,
+        commitsPerCheckpoint: UInt64 = 65_536,
         progress: (@Sendable (OpeningProgress) -> Void)? = nil
     ) {
         self.segmentBytes = segmentBytes
         self.capacityBytes = capacityBytes
         self.commitsPerCheckpoint = commitsPerCheckpoint
-        self.leavesRoomForCleaning = leavesRoomForCleaning
         self.progress = progress
     }
 }

@@ -17,6 +17,8 @@ public struct LogPut: Sendable {
     let publish: @Sendable () -> Void
     let withdraw: @Sendable () -> Void
 
+    var byteCount: UInt64 { members.reduce(0) { $0 &+ $1.recordBytes } }
+
     /// - Parameter members: records whose writes have completed (L1).
     public init(
         _ members: [CommitMember], holds: [SegmentHold] = [],
@@ -175,11 +177,13 @@ extension SegmentLog {
     /// As many waiting operations as one commit record can name; `nil` when none waits.
     private func takeGroup() -> CommitGroup? {
         guard !queue.isEmpty else { return nil }
-        // All that is not flushed fits one commit: the next opener has to write it anew (COM-16).
+        // All that is not flushed fits one commit, and one segment unless it is a single batch: the
+        // next opener has to write it anew (COM-16, CONTRACT B-1).
         // A group of a log that writes no more is only told so, and may be of any size.
         let isWritable = degradedReason == nil && !isClosed
         var group = CommitGroup(
-            capacity: isWritable ? memberCapacity - unflushedMemberCount : .max)
+            capacity: isWritable ? memberCapacity - unflushedMemberCount : .max,
+            byteCapacity: superblock.segmentBytes.saturatingSubtract(unflushedBytes))
         while let operation = queue.first, group.take(operation, unit: superblock.alignmentUnit) {
             queue.removeFirst()
         }
@@ -219,7 +223,7 @@ extension SegmentLog {
         unflushedFiles.insert(written.handle.file)
         unflushedBytes += committedBytes
         unflushedMemberCount += members.count
-        if needsFlush || unflushedBytes > Self.unflushedBytesMax
+        if needsFlush || unflushedBytes > unflushedBytesMax
             || unflushedMemberCount > unflushedMemberCountMax
         {
             try await flushFiles()
@@ -347,8 +351,9 @@ extension SegmentLog {
         chains[segment]?.usedBytes = max(used, end)
     }
 
-    /// What recovery may have to verify in full after a crash; more is flushed unasked.
-    private static let unflushedBytesMax: UInt64 = 256 << 20
+    /// What recovery may have to verify in full after a crash, and write anew beside what is there;
+    /// more is flushed unasked.
+    private var unflushedBytesMax: UInt64 { min(256 << 20, superblock.segmentBytes / 2) }
 
     /// L2. One flush per file; all are issued after the last completion of every group so far.
     func flushFiles() async throws(LogError) {

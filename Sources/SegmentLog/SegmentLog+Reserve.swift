@@ -8,6 +8,8 @@ public enum ReservationPurpose: Sendable {
     case payload
     case cleaning
     case metadata
+    /// For so many bytes in all: they go to one segment if it takes them.
+    case recovery(UInt64)
 }
 
 extension SegmentLog {
@@ -19,7 +21,7 @@ extension SegmentLog {
         await lockSegments()
         defer { segmentLock.release() }
         // A variant of several records is not begun if its last one would find no place.
-        if purpose == .payload, recordSizes.count > 1 {
+        if case .payload = purpose, recordSizes.count > 1 {
             let needed = spaceNeeded(for: recordSizes)
             guard needed <= availableBytes else {
                 throw .capacityExceeded(neededBytes: needed, availableBytes: availableBytes)

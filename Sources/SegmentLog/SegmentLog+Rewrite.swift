@@ -42,8 +42,10 @@ extension SegmentLog {
         }
         let mover = RecordMover(disk: disk, reader: reader)
         var members: [CommitMember] = []
+        var bytesLeft = unproven.byteCount
         for member in unproven.metadata {
-            let place = try await reserve([member.recordBytes], for: .metadata)[0]
+            let place = try await reserve([member.recordBytes], for: .recovery(bytesLeft))[0]
+            bytesLeft -= member.recordBytes
             members.append(try await mover.move(member, to: place))
             unflushedFiles.insert(place.handle.file)
         }
@@ -52,12 +54,14 @@ extension SegmentLog {
             let sizes = family.records.map(\.prefix.recordBytes)
             let places: [Reservation]
             do throws(LogError) {
-                places = try await reserve(sizes, for: .metadata, besides: family.records[0])
+                places = try await reserve(
+                    sizes, for: .recovery(bytesLeft), besides: family.records[0])
             } catch {
                 // A class that is full is no reason to lose anything.
                 guard case .capacityExceeded = error else { throw error }
-                places = try await reserve(sizes, for: .metadata)
+                places = try await reserve(sizes, for: .recovery(bytesLeft))
             }
+            bytesLeft -= sizes.reduce(0, +)
             members += try await mover.move(family.records, to: places)
             unflushedFiles.formUnion(places.map(\.handle.file))
             moved[family.records[0].prefix.location] = places[0].location

@@ -32,18 +32,32 @@ extension SegmentLog {
         let usable = isPurging ? [] : commonFree
         let room = roomBytes + returned
         // Of those that are left one is for cleaning, which makes room for all others.
-        let isEnough =
-            purpose != .payload || !leavesSegmentForCleaning
-            || usable.reduce(room) { $0 + free[$1].byteCount } >= 2 * superblock.segmentBytes
+        var isEnough = true
+        if case .payload = purpose, leavesSegmentForCleaning {
+            let available = usable.reduce(room) { $0 + free[$1].byteCount }
+            isEnough = available >= 2 * superblock.segmentBytes
+        }
         let place = usable.max { free[$0].byteCount < free[$1].byteCount }
         let kept = place.map { free[$0].byteCount } ?? 0
         var size = min(superblock.segmentBytes, (kept + room) & ~(unit - 1))
-        if purpose == .metadata { size = max(size, 16 * unit, needed) }
+        switch purpose {
+        case .payload, .cleaning: break
+        case .metadata: size = max(size, smallSegmentBytes, needed)
+        case .recovery(let bytes):
+            size = max(size, min(superblock.segmentBytes, bytes + 4 * unit), needed)
+        }
         guard size >= needed, isEnough else {
             throw .capacityExceeded(neededBytes: needed, availableBytes: isEnough ? size : 0)
         }
         return (place, size)
     }
+
+    /// A segment that metadata gets when there is no room for any.
+    private var smallSegmentBytes: UInt64 { 16 * unit }
+
+    /// Whether metadata has more of its slack than one segment's worth, and whoever writes some
+    /// had better wait for cleaning.
+    public var isBeyondSlack: Bool { excessBytes > smallSegmentBytes }
 
     /// Free segments that nobody holds and no class keeps.
     private var commonFree: [Int] {
@@ -88,9 +102,7 @@ extension SegmentLog {
     }
 
     /// A store of few segments fills all of them; cleaning then forgets and does not move.
-    var leavesSegmentForCleaning: Bool {
-        options.leavesRoomForCleaning && segmentCountMax >= 4
-    }
+    var leavesSegmentForCleaning: Bool { segmentCountMax >= 4 }
 
     /// What cleaning keeps available, so that puts need not wait for it.
     public var spaceKeptAhead: UInt64 {

@@ -25,4 +25,10 @@ struct UnprovenRecords {
     var memberCount: Int {
         families.reduce(metadata.count + inPlace.count) { $0 + $1.records.count }
     }
+
+    /// What it takes where it is written anew.
+    var byteCount: UInt64 {
+        let records = families.flatMap { $0.records.map(\.prefix.recordBytes) }
+        return (metadata.map(\.recordBytes) + records).reduce(0, +)
+    }
 }

@@ -14,7 +14,8 @@ struct DurabilityTests {
         _ seed: UInt64, _ level: Durability,
         then: @escaping @Sendable (ChunkDB, Namespace) async throws -> Void = { _, _ in }
     ) throws -> SimulatedMachine {
-        let machine = SimulatedMachine(seed: seed)
+        // Of what is written and not durable, a segment takes twice as much before it is flushed.
+        let machine = SimulatedMachine(seed: seed, segmentSize: .mebibytes(1))
         let db = try machine.open()
         try machine.run { () async throws in
             let space = try await db.namespace("acme", model: smallBinding(layers: 2))

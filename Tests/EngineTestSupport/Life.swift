@@ -129,11 +129,12 @@ public final class Life: Sendable {
     /// The machine, with stores on it that tell the model what they forget.
     public func observed(_ machine: SimulatedMachine) -> SimulatedMachine {
         var machine = machine
-        let (model, owners) = (model, plan.owners)
+        let (model, owners, evicts) = (model, plan.owners, machine.options.evicts)
         machine.options.evictionObserver = { [weak self] name, key, _ in
             guard let owner = OwnedChunk.owner(of: key, inSpace: name, among: owners) else {
                 return
             }
+            if !evicts { self?.violate("chunk \(owner) was forgotten, which it may not be") }
             if OwnedChunk(owner).isPinned { self?.violate("chunk \(owner) was pinned") }
             model.evicted(owner)
         }

@@ -34,6 +34,9 @@ struct RandomLife {
             segmentSize: .kibibytes([64, 96, 128].randomElement(using: &generator)!))
         machine.options.commitsPerCheckpoint =
             [3, 17, 65_536].randomElement(using: &generator)!
+        // Some may not forget anything, and live by what is removed.
+        machine.options.evicts = seed % 7 != 6
+        marks.hit("may not forget", if: !machine.options.evicts)
         // Every third store has tenants with bounds of their own.
         if seed % 3 == 2 {
             machine.options.namespaces["acme", default: .init()].limit = .kibibytes(160)

@@ -2,6 +2,8 @@
 // loses least is chosen, the few in it that are worth it are copied to the end of the log, the rest
 // is forgotten, and the segment is used again.
 //
+// A store that may not forget gets back what is dead, and nothing else.
+//
 // Copies of what is not pinned are bounded by a share of what is freed, so write amplification is
 // too, whatever the policy says: 1 + movedShare / (1 − movedShare).
 
@@ -18,6 +20,8 @@ final class Cleaner: Sendable {
         var waiters: [CheckedContinuation<Bool, Never>] = []
         /// Uses that cannot be cleaned before the next opening: a commit of theirs is damaged.
         var avoided: Set<UInt64> = []
+        /// Commits so far when it was found that there is nothing to get back.
+        var fruitlessCommitCount: UInt64?
     }
     private let state = Mutex(State())
 
@@ -77,6 +81,7 @@ final class Cleaner: Sendable {
     ) async throws(LogError) {
         // Tried in this run: what has no place to go now may have one later.
         var tried = try await endOldest(core, isAhead: isAhead)
+        if !core.options.evicts { return try await getBack(byteCount, core, gained) }
         while !core.isClosed.load(ordering: .relaxed) {
             let uses = await candidates(core).filter { !tried.contains($0.useSequence) }
             if uses.isEmpty { return }
@@ -90,6 +95,20 @@ final class Cleaner: Sendable {
             let hasGained = await core.log.availableBytes > before.0
             if !hasGained, await core.log.excessBytes >= before.1 { return }
         }
+    }
+
+    /// Frees what is dead until there is room. *Complexity:* as `ChunkDB.compact`, once for every
+    /// state of the log in which nothing was to be had.
+    private func getBack(
+        _ byteCount: UInt64, _ core: StoreCore, _ gained: () -> Void
+    ) async throws(LogError) {
+        let commitCount = await core.log.statistics.commitCount
+        if state.withLock({ $0.fruitlessCommitCount == commitCount }) { return }
+        if await core.log.hasRoom(for: byteCount) { return }
+        let before = await core.log.statistics.freedCount
+        try await freeDead(core, until: byteCount)
+        if await core.log.statistics.freedCount > before { return gained() }
+        state.withLock { $0.fruitlessCommitCount = commitCount }
     }
 
     /// Keeps to the bandwidth that copies may take, until somebody waits for room.
@@ -230,8 +249,9 @@ extension StoreCore {
                 await cleanIfLow()
                 return places
             } catch {
-                guard case .capacityExceeded = error, options.evicts,
-                    attempt < Self.attemptCountMax
+                // A class begins its oldest segment again, whatever is in it.
+                guard case .capacityExceeded = error, attempt < Self.attemptCountMax,
+                    options.evicts || writeClass == 0
                 else { throw error }
                 if attempt + pauseCount == 0 {
                     count { $0.waitedPutCount += 1 }
@@ -268,6 +288,18 @@ extension StoreCore {
         return await cleaner.turnOver(writeClass, self)
     }
 
+    /// Whoever writes metadata into a store that is beyond its capacity waits until cleaning has
+    /// given some of it back, if it can: removals may not outrun it.
+    func payBack() async {
+        var before = UInt64.max
+        while await log.isBeyondSlack {
+            let excess = await log.excessBytes
+            guard excess < before else { return }
+            before = excess
+            _ = await cleaner.makeRoom(for: 0, in: self)
+        }
+    }
+
     /// Puts that others overtake again and again are told so.
     private static var attemptCountMax: Int { 16 }
     /// A put waits a fifth of a second for readers, in steps.
@@ -277,10 +309,10 @@ extension StoreCore {
 
     /// Cleans behind the callers' backs, before somebody has to wait for it.
     func cleanIfLow() async {
-        let target = await log.spaceKeptAhead
+        let target = options.evicts ? await log.spaceKeptAhead : 0
         var isNeeded = await log.hasLongJournals
         if !isNeeded { isNeeded = await !log.hasRoom(for: target) }
-        guard options.evicts, isNeeded, !isCleaning.exchange(true, ordering: .relaxed)
+        guard isNeeded, !isCleaning.exchange(true, ordering: .relaxed)
         else { return }
         gate.enterFromInside()
         Task(executorPreference: environment.executor) { [self] in

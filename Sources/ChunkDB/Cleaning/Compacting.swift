@@ -53,6 +53,13 @@ extension Cleaner {
     fileprivate func compact(_ core: StoreCore) async throws(LogError) {
         while !begin() { await core.environment.clock.sleep(nanoseconds: Self.turnNanoseconds) }
         defer { end(hasGained: true) }
+        try await freeDead(core)
+        _ = await core.log.unlinkFreeSegments()
+    }
+
+    /// Copies what lives in segments that are dead for a good part, the deadest first.
+    /// - Parameter byteCount: ends as soon as there is room for so many.
+    func freeDead(_ core: StoreCore, until byteCount: UInt64 = .max) async throws(LogError) {
         let living = try await livingBytes(core)
         let dead = await candidates(core).map { use in
             (use, share: 1 - Double(living[use.id] ?? 0) / Double(max(use.byteCount, 1)))
@@ -61,11 +68,11 @@ extension Cleaner {
             guard share >= ChunkDB.deadShareMin, !core.isClosed.load(ordering: .relaxed) else {
                 break
             }
+            if await core.log.hasRoom(for: byteCount) { break }
             let victim = Victim(
                 use: use, ranks: Ranks([:]), keptRank: -1, isWhole: true, forgets: false)
             _ = try await free(victim, core)
         }
-        _ = await core.log.unlinkFreeSegments()
     }
 
     /// Of each segment, the bytes of living records. *Complexity:* O(entries), and a read for each

@@ -29,7 +29,9 @@ extension Cleaner {
             }
             guard let oldest else { break }
             tried.insert(oldest.useSequence)
-            let victim = Victim(use: oldest, ranks: Ranks([:]), keptRank: -1, isWhole: true)
+            let victim = Victim(
+                use: oldest, ranks: Ranks([:]), keptRank: -1, isWhole: true,
+                forgets: core.options.evicts)
             if try await free(victim, core, isAhead: isAhead) { hasHelped = true }
             try await core.log.condense()
         }
