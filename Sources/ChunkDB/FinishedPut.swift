@@ -34,10 +34,10 @@ struct FinishedPut: Sendable {
     }
 
     /// Removes what has the key. Its tombstone stands in two places, so that no damage to the new
-    /// record ever brings the old one back (CONTRACT D-2). Our own commit comes later, and makes
-    /// both as durable as it is.
+    /// record ever brings the old one back (CONTRACT D-2), nor one that was forgotten before, whose
+    /// bytes may still be in the log. Our own commit comes later, and makes both as durable as it
+    /// is.
     private func makeWay() async throws(StoreError) {
-        if namespace.stored(entry.key, entry.variant).isEmpty { return }
         let (namespace, entry) = (namespace, entry)
         await core.payBack()
         do throws(LogError) {

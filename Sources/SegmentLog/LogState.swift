@@ -84,12 +84,16 @@ struct OpenSegment {
     /// Where the next two commit records of this use go; fewer when there was no room for more.
     /// Two, so that each commit record names the two after it, and one bad block hides one.
     var slots: [UInt64]
+    /// Whether payload may go here: it was opened within the capacity, and not in the segment that
+    /// is left to cleaning.
+    var takesPayload = true
 
     var unit: UInt64 { UInt64(handle.header.alignmentUnit) }
+    var freeBytes: UInt64 { handle.header.segmentBytes - tail }
 
     /// Whether a record fits and leaves room for the commit slot behind it.
     func fits(_ recordBytes: UInt64) -> Bool {
-        !slots.isEmpty && recordBytes + unit <= handle.header.segmentBytes - tail
+        !slots.isEmpty && recordBytes + unit <= freeBytes
     }
 
     mutating func take(_ recordBytes: UInt64) -> UInt64 {
@@ -101,7 +105,7 @@ struct OpenSegment {
     mutating func takeSlot() -> (slot: UInt64, next: UInt64, later: UInt64)? {
         guard !slots.isEmpty else { return nil }
         let slot = slots.removeFirst()
-        if handle.header.segmentBytes - tail >= unit { slots.append(take(unit)) }
+        if freeBytes >= unit { slots.append(take(unit)) }
         return (slot, slots.first ?? 0, slots.dropFirst().first ?? 0)
     }
 }

@@ -81,6 +81,11 @@ extension SegmentLog {
         excessBytes == 0 && availableBytes >= byteCount
     }
 
+    /// Whether cleaning has where to copy so much.
+    public func hasRoomToMove(_ byteCount: UInt64) -> Bool {
+        byteCount == 0 || byteCount + 4 * unit <= max(current?.freeBytes ?? 0, availableBytes)
+    }
+
     /// Whether a segment could be used again but for who reads there.
     public var hasHeldFreeSegment: Bool { hasHeldFreeSegment(in: 0) }
 

@@ -30,7 +30,7 @@ extension SegmentLog {
         var reservations: [Reservation] = []
         for recordBytes in recordSizes {
             try requireReservable(recordBytes)
-            if !(current?.fits(recordBytes) ?? false) {
+            if !hasRoomInCurrent(recordBytes, purpose) {
                 do throws(LogError) {
                     try await openSegment(for: recordBytes, purpose)
                 } catch {
@@ -41,6 +41,12 @@ extension SegmentLog {
             reservations.append(takePlace(recordBytes, in: 0))
         }
         return reservations
+    }
+
+    private func hasRoomInCurrent(_ recordBytes: UInt64, _ purpose: ReservationPurpose) -> Bool {
+        guard let current, current.fits(recordBytes) else { return false }
+        if case .payload = purpose { return current.takesPayload }
+        return true
     }
 
     func requireReservable(_ recordBytes: UInt64) throws(LogError) {
@@ -86,7 +92,7 @@ extension SegmentLog {
     /// one that is left to cleaning.
     public func spaceNeeded(for recordSizes: [UInt64]) -> UInt64 {
         var count: UInt64 = 0
-        var room = current.map { $0.handle.header.segmentBytes - $0.tail } ?? 0
+        var room = current.map { $0.takesPayload ? $0.freeBytes : 0 } ?? 0
         for recordBytes in recordSizes {
             if recordBytes + unit > room {
                 count += 1

@@ -13,43 +13,44 @@ extension SegmentLog {
         await mergeFreeSegments()
         // Asked first with the tail that closing would give back: a put that is refused must not
         // end the segment in which smaller ones and removals still fit.
-        let tail = current.map { $0.handle.header.segmentBytes - $0.tail } ?? 0
-        _ = try nextSegment(for: recordBytes, purpose, returning: tail)
+        _ = try nextSegment(for: recordBytes, purpose, returning: current?.freeBytes ?? 0)
         await closeCurrentSegment()
-        let (place, size) = try nextSegment(for: recordBytes, purpose, returning: 0)
+        let (place, size, takesPayload) = try nextSegment(for: recordBytes, purpose, returning: 0)
         if let place {
             try await beginUse(of: free.remove(at: place), segmentBytes: size, recordBytes, 0)
         } else {
             try await makeSegment(segmentBytes: size, 0)
         }
+        current?.takesPayload = takesPayload
     }
 
     /// Which free segment to use again, or `nil` for a new one, and how long the use will be.
     func nextSegment(
         for recordBytes: UInt64, _ purpose: ReservationPurpose, returning returned: UInt64
-    ) throws(LogError) -> (place: Int?, size: UInt64) {
+    ) throws(LogError) -> (place: Int?, size: UInt64, takesPayload: Bool) {
         let needed = recordBytes + 4 * unit
         let usable = isPurging ? [] : commonFree
         let room = roomBytes + returned
-        // Of those that are left one is for cleaning, which makes room for all others.
-        var isEnough = true
-        if case .payload = purpose, leavesSegmentForCleaning {
-            let available = usable.reduce(room) { $0 + free[$1].byteCount }
-            isEnough = available >= 2 * superblock.segmentBytes
-        }
         let place = usable.max { free[$0].byteCount < free[$1].byteCount }
-        let kept = place.map { free[$0].byteCount } ?? 0
-        var size = min(superblock.segmentBytes, (kept + room) & ~(unit - 1))
+        let allowed = (place.map { free[$0].byteCount } ?? 0) + room
+        var size = min(superblock.segmentBytes, allowed & ~(unit - 1))
+        // Of those that are left one is for cleaning, which makes room for all others.
+        let available = usable.reduce(room) { $0 + free[$1].byteCount }
+        var isEnough = !leavesSegmentForCleaning || available >= 2 * superblock.segmentBytes
         switch purpose {
-        case .payload, .cleaning: break
+        case .payload:
+            guard isEnough else {
+                throw .capacityExceeded(neededBytes: needed, availableBytes: 0)
+            }
+        case .cleaning: isEnough = true
         case .metadata: size = max(size, smallSegmentBytes, needed)
         case .recovery(let bytes):
             size = max(size, min(superblock.segmentBytes, bytes + 4 * unit), needed)
         }
-        guard size >= needed, isEnough else {
-            throw .capacityExceeded(neededBytes: needed, availableBytes: isEnough ? size : 0)
+        guard size >= needed else {
+            throw .capacityExceeded(neededBytes: needed, availableBytes: size)
         }
-        return (place, size)
+        return (place, size, isEnough && size <= allowed)
     }
 
     /// A segment that metadata gets when there is no room for any.

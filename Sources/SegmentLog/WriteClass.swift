@@ -96,7 +96,7 @@ extension SegmentLog {
                 throw .capacityExceeded(neededBytes: size, availableBytes: 0)
             }
             // Whole segments only: what they cover is to stay as it is.
-            let (place, _) = try nextSegment(for: size - 4 * unit, .payload, returning: 0)
+            let (place, _, _) = try nextSegment(for: size - 4 * unit, .payload, returning: 0)
             open[id] = nil
             if let place {
                 try await beginUse(

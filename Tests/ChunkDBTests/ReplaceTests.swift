@@ -43,16 +43,25 @@ struct ReplaceTests {
         }
     }
 
-    @Test("D-2 damage of the new record does not bring the old one back")
-    func damaged() throws {
-        let machine = SimulatedMachine(seed: 2)
-        let chunk = OwnedChunk(2)
+    @Test(
+        "D-2 damage of the new record does not bring the old one back, forgotten or not",
+        arguments: [false, true])
+    func damaged(isForgotten: Bool) throws {
+        var machine = SimulatedMachine(seed: 2)
+        // The third is not pinned.
+        let (chunk, other) = (OwnedChunk(4), OwnedChunk(0))
+        machine.options.namespaces["acme", default: .init()].entryCountMax = isForgotten ? 1 : nil
         let db = try machine.open()
         let place = try machine.run { () async throws in
             let acme = try await db.namespace("acme", model: OwnedChunk.binding)
             for edition in 1...2 as ClosedRange<UInt64> {
                 _ = try await chunk.put(
                     edition, in: acme, .durable, streamed: false, replacing: true)
+                // It is forgotten for another one, and its bytes are still in the log.
+                if isForgotten, edition == 1 {
+                    _ = try await other.put(1, in: acme, .durable, streamed: false)
+                    #expect(acme.contains(chunk.key(in: acme)) == nil)
+                }
             }
             let entry = try #require(acme.contains(chunk.key(in: acme)))
             await db.close()

@@ -69,6 +69,8 @@ extension Cleaner {
                 break
             }
             if await core.log.hasRoom(for: byteCount) { break }
+            // What is copied in part is copied for nothing.
+            guard await core.log.hasRoomToMove(living[use.id] ?? 0) else { continue }
             let victim = Victim(
                 use: use, ranks: Ranks([:]), keptRank: -1, isWhole: true, forgets: false)
             _ = try await free(victim, core)
