@@ -5,6 +5,7 @@ import ChunkDB
 import ChunkFormat
 import KVModel
 import Primitives
+import Synchronization
 
 /// A call with the caller's own number.
 public struct QueueRequest: Sendable {
@@ -58,20 +59,38 @@ public struct QueuePut: Sendable {
 }
 
 /// Aligned memory that a caller hands in with a request. From `submit` to the answer it is the
-/// request's: nobody else looks at it.
-public final class QueueBuffer: @unchecked Sendable {
-    // SAFETY: handed from owner to owner; the caller has it before `submit` and after the answer.
-    fileprivate(set) var buffer: AlignedBuffer
+/// request's: a second request for it is refused.
+public final class QueueBuffer: Sendable {
+    /// Empty while a request has it.
+    private let held: Mutex<AlignedBuffer?>
+    public let byteCount: Int
 
-    public init(_ buffer: consuming AlignedBuffer) { self.buffer = buffer }
+    public init(_ buffer: consuming AlignedBuffer) {
+        byteCount = buffer.byteCount
+        held = Mutex(buffer)
+    }
 
-    public var byteCount: Int { buffer.byteCount }
-
-    /// Reads the bytes, before `submit` or after the answer.
+    /// Reads the bytes, before `submit` or after the answer: a caller that looks in between would
+    /// read what is being written, so that is a trap.
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        try unsafe buffer.withBytes(body)
+        guard let buffer = take() else { preconditionFailure("the buffer belongs to a request") }
+        do throws(Failure) {
+            let result = try unsafe buffer.withBytes(body)
+            give(buffer)
+            return result
+        } catch {
+            give(buffer)
+            throw error
+        }
+    }
+
+    fileprivate func take() -> AlignedBuffer? { held.withLock { $0.take() } }
+
+    fileprivate func give(_ buffer: consuming AlignedBuffer) {
+        var buffer: AlignedBuffer? = buffer
+        held.withLock { $0 = buffer.take() }
     }
 }
 
@@ -111,10 +130,22 @@ extension QueueRequest {
             else { return .chunk(nil) }
             return .chunk(QueueChunk(data))
         case .read(let key, let variant, let layers, let tokens, let target, let verification):
-            return .planes(
-                try await namespace.read(
-                    key, variant: variant, layers: layers, tokens: tokens, into: &target.buffer,
-                    verification: verification))
+            guard var buffer = target.take() else {
+                throw .shape(
+                    what: "buffer", expected: "one that no other request has",
+                    found: "one that is being read to")
+            }
+            let planes: Result<PlaneMap?, StoreError>
+            do throws(StoreError) {
+                planes = .success(
+                    try await namespace.read(
+                        key, variant: variant, layers: layers, tokens: tokens, into: &buffer,
+                        verification: verification))
+            } catch {
+                planes = .failure(error)
+            }
+            target.give(buffer)
+            return .planes(try planes.get())
         case .put(let put):
             return .stored(
                 try await namespace.put(

@@ -52,8 +52,10 @@ extension SegmentLog {
 
     /// Nothing helps now: the journals are put up with until they are a quarter longer.
     public func tolerateLongJournals() {
-        toleratedBlockCount = condensedBlockCount + condensedBlockCount / 4
+        toleratedBlockCount = tolerableBlockCount
     }
+
+    private var tolerableBlockCount: UInt64 { condensedBlockCount + condensedBlockCount / 4 }
 
     /// Whether a checkpoint helps already: old commits are needed for its sake alone.
     public var hasOldCheckpoint: Bool { checkpointedCommit < endedPrefix }
@@ -75,6 +77,8 @@ extension SegmentLog {
         let needed = facts.needed(freed, checkpointedCommit: checkpointedCommit)
             .sorted(by: JournalEntry.isOrdered)
         condensedBlockCount = UInt64(JournalBlock.pack(needed).count)
+        // What is no longer there is no longer put up with.
+        toleratedBlockCount = min(toleratedBlockCount, tolerableBlockCount)
         guard journals.allSatisfy({ $0.nextBlock > condensedBlockCount * 2 }) else { return }
         for index in journals.indices {
             guard try await replaceJournal(at: index, with: needed) else { return }

@@ -135,6 +135,48 @@ struct CompletionQueueTests {
         }
     }
 
+    @Test("one buffer is one request's at a time: a second is refused, and harms nothing")
+    func sharedMemory() throws {
+        let store = ObservedStore(seed: 63)
+        try store.session { db, disk in
+            let space = try await db.namespace("acme", model: smallBinding())
+            let chunk = TestChunk(1, tokenCount: 40)
+            try await chunk.put(in: space)
+            _ = try await space.locate(key(1, space))
+            let clock = store.machine.scheduler.clock
+            let queue = try CompletionQueue(limit: 4, executor: store.machine.scheduler)
+            let buffer = QueueBuffer(disk.makeReadBuffer(byteCount: 1 << 20))
+            func request(_ id: UInt64) -> QueueRequest {
+                QueueRequest(id: id, space, .read(key(1, space), into: buffer))
+            }
+            disk.inner.hold(number: 1, andAllAfter: true)
+            #expect(queue.submit([request(1)]) == 1)
+            await clock.sleep(nanoseconds: 1_000_000)
+            #expect(queue.submit([request(2)]) == 1)
+            await clock.sleep(nanoseconds: 1_000_000)
+            let refused = queue.drain()
+            #expect(refused.map(\.id) == [2])
+            guard case .failure(.shape(what: "buffer", _, _)) = refused.first?.result else {
+                Issue.record("\(refused)")
+                return
+            }
+            disk.inner.release()
+            await clock.sleep(nanoseconds: 1_000_000_000)
+            // It came back, with what the first had asked for, and can be handed in again.
+            let answered = queue.drain()
+            guard case .success(.planes(let map?)) = answered.first?.result else {
+                Issue.record("\(answered)")
+                return
+            }
+            let range = try #require(map.byteRange(layer: 0, .keys))
+            let expected = chunk.layers(space.binding)[0].keys
+            #expect(buffer.withBytes { areEqual(Array($0[range]), expected) })
+            #expect(queue.submit([request(3)]) == 1)
+            await clock.sleep(nanoseconds: 1_000_000_000)
+            #expect(queue.drain().map(\.id) == [3])
+        }
+    }
+
     @Test("accepts no more than its limit before answers are drained")
     func backPressure() throws {
         let store = ObservedStore(seed: 61)
