@@ -34,6 +34,11 @@ public struct DiskOptions: Sendable {
     /// Threads of the engine without a ring: as many transfers are in hand at once.
     public var threadCount = 8
 
+    /// Processors that the threads which move bytes may run on, for example those beside the
+    /// device (`/sys/block/*/device/numa_node`), and beside which the pool's memory then lies;
+    /// empty: the system decides. Where it refuses, `DiskTraits.notes` says so.
+    public var processors: Set<Int> = []
+
     /// What tests make the kernel say, to see the way around it.
     package var simulated = SimulatedTrouble()
 

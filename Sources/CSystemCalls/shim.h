@@ -72,6 +72,11 @@ static inline int chunkdb_set_lifetime(int descriptor, uint64_t lifetime) {
     return fcntl(descriptor, 1024 + 12 /* F_SET_RW_HINT */, &lifetime) == 0 ? 0 : -errno;
 }
 
+/// Lets the calling thread run on these processors only, a bit each. 0, or -errno.
+static inline int chunkdb_pin_thread(const uint64_t *words, uint32_t word_count) {
+    return syscall(SYS_sched_setaffinity, 0, word_count * sizeof *words, words) == 0 ? 0 : -errno;
+}
+
 /// The number that names the file system's kind; 0 if the kernel does not say.
 static inline uint64_t chunkdb_file_system_magic(int descriptor) {
     struct statfs facts;

@@ -47,6 +47,44 @@ import Testing
         try await check(disk)
     }
 
+    /// What a thread may run on, as the kernel lists it; `nil` when it is gone.
+    private func processors(ofTask path: String) -> (name: String, list: String)? {
+        guard let text = try? String(contentsOfFile: path + "/status", encoding: .utf8) else {
+            return nil
+        }
+        let lines = text.split(separator: "\n").map(String.init)
+        func field(_ name: String) -> String? {
+            lines.first { $0.hasPrefix(name) }.map { String($0.dropFirst(name.count)) }
+        }
+        guard let name = field("Name:\t"), let list = field("Cpus_allowed_list:\t") else {
+            return nil
+        }
+        return (name, list)
+    }
+
+    @Test(arguments: Place.isRingPossible ? [DiskEngine.ring, .threads] : [.threads])
+    func threadsKeepToTheirProcessors(engine: DiskEngine) async throws {
+        let place = Place()
+        let name = engine == .ring ? "chunkdb-ring" : "chunkdb-disk"
+        // One that this process may run on: the first of a list such as 0-3,8.
+        let allowed = try #require(processors(ofTask: "/proc/self"))
+        let digits = allowed.list.prefix { $0.isNumber }
+        let first = try #require(Int(digits))
+        let disk = try place.openDisk(engine) {
+            $0.processors = [first]
+            $0.threadCount = 2
+        }
+        try await disk.flushDirectory("")
+        // Threads of other disks, of other tests, are there too.
+        let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
+        let found = tasks.compactMap { processors(ofTask: "/proc/self/task/\($0)") }
+        #expect(found.contains { $0.name == name && $0.list == String(first) }, "\(found)")
+        try await check(disk)
+        let other = try place.openDisk(engine) { $0.processors = [8_191] }
+        try await check(other)
+        #expect(other.traits.notes.contains { $0.contains("any processor") })
+    }
+
     @Test(.enabled(if: Place.isRingPossible, "io_uring is forbidden here"))
     func poolRunsOutAndComesBack() async throws {
         let place = Place()

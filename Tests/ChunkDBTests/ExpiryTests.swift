@@ -114,10 +114,14 @@ struct ExpiryTests {
         }
     }
 
-    @Test("what is over makes room first, pinned or not, and is not counted as evicted")
-    func makesRoom() throws {
-        let machine = SimulatedMachine(
+    @Test(
+        "what is over makes room first, pinned or not, and is not counted as evicted",
+        arguments: [true, false])
+    func makesRoom(evicts: Bool) throws {
+        var machine = SimulatedMachine(
             seed: 4, capacity: .mebibytes(4), segmentSize: .kibibytes(256))
+        machine.options.evicts = evicts
+        let clock = machine.scheduler.clock
         let db = try machine.open()
         try machine.run { () async throws in
             let space = try await db.namespace("acme", model: smallBinding(layers: 2))
@@ -125,7 +129,7 @@ struct ExpiryTests {
                 try await TestChunk(owner, tokenCount: 50).put(
                     in: space, pinned: owner < 8, timeToLive: .seconds(10))
             }
-            machine.scheduler.clock.jumpWall(bySeconds: 11)
+            clock.jumpWall(bySeconds: 11)
             for owner in 30..<62 as Range<UInt64> {
                 try await TestChunk(owner, tokenCount: 50).put(in: space)
             }

@@ -33,6 +33,16 @@ final class PosixFiles: Sendable {
         notes.withLock { if !$0.contains(text) { $0.append(text) } }
     }
 
+    /// Called by each thread that moves bytes, before anything else.
+    func pinThread() {
+        if options.processors.isEmpty { return }
+        do throws(SystemError) {
+            try SystemCalls.pinThread(to: options.processors)
+        } catch {
+            note("threads run on any processor: error \(error.number)")
+        }
+    }
+
     func traits(engine: String, hasRegisteredBuffers: Bool) -> DiskTraits {
         DiskTraits(
             engine: engine, isDirect: isDirect, alignment: alignment,

@@ -8,6 +8,21 @@ import Glibc
 struct SystemError: Error { let number: Int32 }
 
 enum SystemCalls {
+    /// Lets the calling thread run on these processors only.
+    static func pinThread(to processors: Set<Int>) throws(SystemError) {
+        guard processors.allSatisfy({ (0..<processorCountMax).contains($0) }) else {
+            throw SystemError(number: EINVAL)
+        }
+        var words = [UInt64](repeating: 0, count: processorCountMax / 64)
+        for processor in processors { words[processor / 64] |= 1 << UInt64(processor % 64) }
+        // SAFETY: the words outlive the call.
+        let result = unsafe chunkdb_pin_thread(words, UInt32(words.count))
+        if result < 0 { throw SystemError(number: -result) }
+    }
+
+    /// More than any kernel is built for.
+    private static let processorCountMax = 8_192
+
     static func openBeneath(
         _ directory: Int32, _ path: String, flags: Int32, mode: UInt64 = 0
     ) throws(SystemError) -> Int32 {

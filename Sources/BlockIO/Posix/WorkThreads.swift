@@ -27,10 +27,14 @@ final class WorkThreads: Sendable {
     private let waiting = DispatchSemaphore(value: 0)
     private let threadCount: Int
 
-    init(name: String, count: Int) {
+    /// - Parameter begin: what each thread does first.
+    init(name: String, count: Int, begin: @escaping Work = {}) {
         threadCount = count
         for _ in 0..<count {
-            let thread = Thread { [self] in work() }
+            let thread = Thread { [self] in
+                begin()
+                work()
+            }
             thread.name = name
             thread.start()
         }

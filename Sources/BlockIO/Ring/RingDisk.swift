@@ -101,6 +101,7 @@ final class RingDisk: PosixDisk {
     }
 
     private static func run(_ files: PosixFiles, _ queue: RingQueue, _ started: Started) {
+        files.pinThread()
         var whenFinished: (@Sendable () -> Void)?
         do throws(SystemError) {
             // One entry more than requests, for the bell.

@@ -17,7 +17,9 @@ final class ThreadDisk: PosixDisk {
     init(_ files: PosixFiles) {
         self.files = files
         pool = BufferPool(byteCount: files.options.poolByteCount, unit: files.alignment)
-        threads = WorkThreads(name: "chunkdb-disk", count: max(1, files.options.threadCount))
+        threads = WorkThreads(name: "chunkdb-disk", count: max(1, files.options.threadCount)) {
+            [files] in files.pinThread()
+        }
     }
 
     deinit { threads.finish() }

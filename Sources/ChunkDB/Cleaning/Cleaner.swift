@@ -20,8 +20,8 @@ final class Cleaner: Sendable {
         var waiters: [CheckedContinuation<Bool, Never>] = []
         /// Uses that cannot be cleaned before the next opening: a commit of theirs is damaged.
         var avoided: Set<UInt64> = []
-        /// Commits so far when it was found that there is nothing to get back.
-        var fruitlessCommitCount: UInt64?
+        /// Commits so far, and the time, when it was found that there is nothing to get back.
+        var fruitless: (commitCount: UInt64, seconds: UInt32)?
     }
     private let state = Mutex(State())
 
@@ -97,18 +97,18 @@ final class Cleaner: Sendable {
         }
     }
 
-    /// Frees what is dead until there is room. *Complexity:* as `ChunkDB.compact`, once for every
-    /// state of the log in which nothing was to be had.
+    /// Frees what is dead until there is room. *Complexity:* as `ChunkDB.compact`, once a second
+    /// and state of the log in which nothing was to be had.
     private func getBack(
         _ byteCount: UInt64, _ core: StoreCore, _ gained: () -> Void
     ) async throws(LogError) {
-        let commitCount = await core.log.statistics.commitCount
-        if state.withLock({ $0.fruitlessCommitCount == commitCount }) { return }
+        let moment = (commitCount: await core.log.statistics.commitCount, seconds: core.seconds)
+        if state.withLock({ $0.fruitless.map { $0 == moment } ?? false }) { return }
         if await core.log.hasRoom(for: byteCount) { return }
         let before = await core.log.statistics.freedCount
         try await freeDead(core, until: byteCount)
         if await core.log.statistics.freedCount > before { return gained() }
-        state.withLock { $0.fruitlessCommitCount = commitCount }
+        state.withLock { $0.fruitless = moment }
     }
 
     /// Keeps to the bandwidth that copies may take, until somebody waits for room.

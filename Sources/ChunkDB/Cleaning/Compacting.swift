@@ -84,6 +84,7 @@ extension Cleaner {
         var families: [CheckpointEntry] = []
         await core.forEachWorth { weighed in
             let entry = weighed.entry
+            if core.isOver(entry) { return }
             if entry.hasSiblings {
                 families.append(entry)
             } else {
