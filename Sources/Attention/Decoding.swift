@@ -18,11 +18,8 @@ extension Model {
         var batch = RowBatch(slots: [row], hidden: embed([token]))
         for (index, layer) in layers.enumerated() {
             let fresh = layer.keysAndValues(batch, context)
-            cache.planes.layers[index].keys += fresh.keys
-            cache.planes.layers[index].values += fresh.values
-            let packed = PackedPlanes(
-                cache.planes.layers[index], geometry: configuration.geometry)
-            layer.transform(&batch, packed, context)
+            cache.append(fresh, layer: index, geometry: configuration.geometry)
+            layer.transform(&batch, cache.packed[index], context)
         }
         return logits(of: batch.hidden[...])
     }
@@ -42,5 +39,24 @@ extension Model {
             logits = try decode(token, into: &cache)
         }
         return tokens
+    }
+}
+
+extension KVCache {
+    /// Puts one token's rows behind the others of `layer`, in both forms.
+    mutating func append(_ row: LayerPlanes, layer: Int, geometry: LayerGeometry) {
+        let room = max(slackRowCount, 0)
+        let isPacked = layer < packed.count
+        if !isPacked || packed[layer].rowCount == packed[layer].capacity {
+            let numbers = planes.layers[layer].keys.count + (room + 1) * geometry.rowElementCount
+            planes.layers[layer].keys.reserveCapacity(numbers)
+            planes.layers[layer].values.reserveCapacity(numbers)
+            let wider = PackedPlanes(
+                planes.layers[layer], geometry: geometry, slackRows: room + 1)
+            if isPacked { packed[layer] = wider } else { packed.append(wider) }
+        }
+        planes.layers[layer].keys += row.keys
+        planes.layers[layer].values += row.values
+        packed[layer].append(lastOf: planes.layers[layer], geometry: geometry)
     }
 }

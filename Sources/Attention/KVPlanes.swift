@@ -83,9 +83,10 @@ public struct KVPlanes: Sendable, Equatable {
         }
     }
 
-    /// Takes the rotation off every layer's keys, whose row *i* stands at `base` + *i*: the form
-    /// that a binding of keys before rotation stores.
+    /// Takes the rotation off every layer's keys, whose row *i* stands at `base` + *i*, and with it
+    /// what YaRN multiplies by there: the form that a binding of keys before rotation stores.
     public mutating func unrotate(from base: Int, rotary: RotaryEmbedding) {
+        let factor = Float(RotaryFrequencies(rotary).attentionFactor)
         for layer in layers.indices {
             let row = geometry[layer].rowElementCount
             for token in 0..<tokenCount {
@@ -93,6 +94,13 @@ public struct KVPlanes: Sendable, Equatable {
                 var keys = Array(layers[layer].keys[range])
                 Attention.realign(
                     &keys, geometry: geometry[layer], rotary: rotary, from: base + token, to: 0)
+                if factor != 1 {
+                    // Components that are not rotated are not multiplied either.
+                    let dimension = geometry[layer].headDimension
+                    for index in keys.indices where index % dimension < rotary.dimension {
+                        keys[index] /= factor
+                    }
+                }
                 layers[layer].keys.replaceSubrange(range, with: keys)
             }
         }
@@ -145,6 +153,19 @@ public struct KVPlanes: Sendable, Equatable {
             throw .layerOutOfRange(layer: layer, layerCount: layers.count)
         }
         guard elementType.isPlainFloat else { throw .elementTypeUnsupported(elementType) }
+    }
+}
+
+extension PrefillResult {
+    /// The deviation profile of planes whose first token was computed at `basePosition`, beside the
+    /// same tokens at `rows` of this prefill, which computed all of them in another context.
+    public func deviationProfile(
+        of planes: KVPlanes, from basePosition: Int, at rows: Range<Int>, rotary: RotaryEmbedding
+    ) -> [Float16] {
+        if rows.isEmpty { return [] }
+        var moved = planes
+        moved.realign(from: basePosition, to: cache.positions[rows.lowerBound], rotary: rotary)
+        return moved.deviationProfile(to: cache.planes.rows(rows))
     }
 }
 

@@ -146,6 +146,11 @@ public struct KVCache: Sendable {
     /// position go by.
     public internal(set) var positions: [Int]
     var parallel: ParallelRows?
+    /// The planes once more, as the kernel reads them, from the first decoded token on.
+    var packed: [PackedPlanes] = []
+    /// Rows that are added behind the others whenever there is no room for the next token's: the
+    /// cache is copied once in so many tokens, and each token's row is put in place.
+    public var slackRowCount = 128
     public var nextPosition: Int { (positions.last ?? -1) + 1 }
 }
 

@@ -33,6 +33,7 @@ extension Namespace {
     public func ingest(_ tokens: [UInt32], with model: Model)
         async throws(AttentionFeedError) -> IngestedChunk
     {
+        try requireModel(model)
         let key = key(tokens: tokens)
         if contains(key) != nil {
             return IngestedChunk(key: key, variant: .standalone, outcome: .alreadyPresent)
@@ -46,6 +47,43 @@ extension Namespace {
         return try await put(planes, tokens: tokens, context: .standalone, key: key)
     }
 
+    /// Prefills one segment of a full prefill alone and stores that, with its deviation profile:
+    /// how far each token's keys and values were from it here, behind other chunks. Later plans
+    /// pick their rows by it before any layer is computed (FUSION, "Stored profile").
+    ///
+    /// - Parameters:
+    ///   - tokens: of the whole prompt, one a row.
+    ///   - replacing: a chunk that is present is computed and written again, with this profile.
+    /// *Complexity:* a prefill of the segment. *Durability:* durable when this returns.
+    /// *Throws:* `segmentNotCaptured` when a part of the segment was not computed.
+    @discardableResult
+    public func ingest(
+        segment: Int, of prefill: PrefillResult, tokens: [UInt32], with model: Model,
+        replacing: Bool = false
+    ) async throws(AttentionFeedError) -> IngestedChunk {
+        try requireModel(model)
+        guard let capture = prefill.capture, capture.segments.indices.contains(segment),
+            !capture.segments[segment].isEmpty, capture.isComplete(segment)
+        else { throw .attention(.segmentNotCaptured(segment: segment)) }
+        let rows = capture.segments[segment]
+        let tokens = Array(tokens[rows])
+        let key = key(tokens: tokens)
+        if !replacing, contains(key) != nil {
+            return IngestedChunk(key: key, variant: .standalone, outcome: .alreadyPresent)
+        }
+        let planes: KVPlanes
+        do throws(AttentionError) {
+            planes = try model.prefill(tokens).cache.planes
+        } catch {
+            throw .attention(error)
+        }
+        let profile = prefill.deviationProfile(
+            of: planes, from: 0, at: rows, rotary: binding.rotary)
+        return try await put(
+            planes, tokens: tokens, context: .standalone, key: key,
+            recompute: RecomputeMetadata(deviationProfile: profile), replacing: replacing)
+    }
+
     /// Stores one segment of a prefill that captured it (`capturing:`) as the variant of the
     /// context it was computed in, with the metadata that plans are made from: Cache-Craft's sums
     /// and scores, and the chunks in front.
@@ -54,6 +92,8 @@ extension Namespace {
     ///   - tokens: of the whole prompt, one a row.
     ///   - keys: of the segments in front, in order.
     ///   - creationMilliseconds: what the prefill of the segment cost.
+    ///   - profile: how far each token was from what it is in another context
+    ///     (`PrefillResult.deviationProfile(of:from:at:rotary:)`).
     /// *Durability:* as asked for when this returns, or better.
     /// *Throws:* `segmentNotCaptured` when a part of the segment was not computed, or text that is
     /// no segment stands in front of it.
@@ -61,13 +101,15 @@ extension Namespace {
     public func put(
         segment: Int, of prefill: PrefillResult, tokens: [UInt32], behind keys: [ChunkKey],
         creationMilliseconds: Float = 0, deviceClass: DeviceClass? = nil,
-        durability: Durability = .durable
+        profile: [Float16] = [], durability: Durability = .durable
     ) async throws(AttentionFeedError) -> IngestedChunk {
         guard let capture = prefill.capture, capture.segments.indices.contains(segment),
-            let (recompute, detail) = capture.metadata(
+            let (captured, detail) = capture.metadata(
                 of: segment, behind: keys, creationMilliseconds: creationMilliseconds,
                 deviceClass: deviceClass)
         else { throw .attention(.segmentNotCaptured(segment: segment)) }
+        var recompute = captured
+        recompute.deviationProfile = profile
         let rows = capture.segments[segment]
         return try await put(
             prefill.cache.planes.rows(rows), tokens: Array(tokens[rows]),
@@ -80,7 +122,8 @@ extension Namespace {
     func put(
         _ planes: consuming KVPlanes, tokens: [UInt32], context: PrefixContext,
         key: ChunkKey? = nil, recompute: RecomputeMetadata? = nil,
-        detail: VariantDetail = VariantDetail(), durability: Durability = .durable
+        detail: VariantDetail = VariantDetail(), durability: Durability = .durable,
+        replacing: Bool = false
     ) async throws(AttentionFeedError) -> IngestedChunk {
         let key = key ?? self.key(tokens: tokens)
         var layers: [(keys: [UInt8], values: [UInt8])] = []
@@ -101,7 +144,7 @@ extension Namespace {
         do throws(StoreError) {
             let outcome = try await put(
                 key, tokens: tokens, layers: layers, context: context, recompute: recompute,
-                detail: detail, durability: durability)
+                detail: detail, replacing: replacing, durability: durability)
             return IngestedChunk(key: key, variant: context.variantID, outcome: outcome)
         } catch {
             throw .store(error)

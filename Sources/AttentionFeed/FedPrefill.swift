@@ -21,10 +21,13 @@ extension Namespace {
     /// Prefills `chunks` followed by `question`, reusing every chunk that is stored here.
     ///
     /// Positions run from 0 through the prompt. Layers that the plan does not look at are not read.
+    /// *Throws:* `.store(.bindingMismatch)` before anything is read when the namespace holds
+    /// another model's chunks; `.store(.damaged)`, where a `FusionPlan` would go on without.
     public func prefill(
         chunks: [[UInt32]], question: [UInt32], plan: BlendPlan, with model: Model,
         options: FeedOptions = .init()
     ) async throws(AttentionFeedError) -> FedPrefillResult {
+        try requireModel(model)
         let items = chunks.map { FeedItem(self, key(tokens: $0)) }
         var options = options
         options.skippedLayers = skippedLayers(plan)
@@ -37,7 +40,7 @@ extension Namespace {
             if let feed, !options.skippedLayers.contains(layer), !feed.chunks.isEmpty {
                 let fed = try await next(feed)
                 bytesRead += fed.byteCount
-                try load(fed, into: &prefill)
+                try prefill.load(fed)
             }
             do throws(AttentionError) {
                 try prefill.compute(layer: layer)
@@ -119,17 +122,17 @@ extension Namespace {
             throw .store(error)
         }
     }
+}
 
-    func load(_ fed: FedLayer, into prefill: inout BlendedPrefill)
-        throws(AttentionFeedError)
-    {
-        let spans = prefill.loadedSpans
-        for (chunkIndex, span) in spans.enumerated() {
+extension BlendedPrefill {
+    /// Hands over all loaded spans' planes of a layer.
+    mutating func load(_ fed: FedLayer, prompt: Int = 0) throws(AttentionFeedError) {
+        for (chunk, span) in loadedSpans.enumerated() {
             do throws(AttentionError) {
-                try unsafe fed.withPlanes(chunk: chunkIndex) {
+                try unsafe fed.withPlanes(chunk: chunk, prompt: prompt) {
                     keys, values throws(AttentionError) in
                     // SAFETY: the slab lives through this closure; the planes are whole rows.
-                    try prefill.load(
+                    try load(
                         layer: fed.layer, span: span, keys: unsafe RawSpan(_unsafeBytes: keys),
                         values: unsafe RawSpan(_unsafeBytes: values))
                 }

@@ -58,14 +58,15 @@ public struct PlannedPrefillResult: Sendable {
     public let prefill: PrefillResult
     /// The plan as it was carried out: with what was lost computed.
     public let plan: FusionPlan
-    /// Payload bytes that were read, padding included; those of attempts that met damage too.
+    /// Payload bytes that were read, padding included; those of attempts that met damage too. Of a
+    /// batch: for all its prompts together.
     public let bytesRead: Int
 }
 
 extension Namespace {
-    /// All stored variants of each key, by their headers alone; one that does not open, or whose
-    /// prefix names the chunk itself, is left out. A key of which nothing is stored has an empty
-    /// list.
+    /// All stored variants of each key, by their headers alone; one that cannot be read or does not
+    /// open, or whose prefix names the chunk itself, is left out. A key of which nothing is stored
+    /// has an empty list.
     public func find(_ keys: [ChunkKey]) async throws(AttentionFeedError)
         -> [ChunkKey: [FoundVariant]]
     {
@@ -81,7 +82,7 @@ extension Namespace {
                         list.append(FoundVariant(chunk, bindingDigest: digest))
                     }
                 } catch {
-                    guard case .damaged = error else { throw .store(error) }
+                    guard error.isLoss else { throw .store(error) }
                 }
             }
             found[key] = list
@@ -94,106 +95,14 @@ extension Namespace {
     /// look at stops when those it looks at have settled (Cache-Craft).
     ///
     /// Each loss costs a new start, so there are at most as many as the plan reuses chunks.
+    /// *Throws:* `.store(.bindingMismatch)` before anything is read when the namespace holds
+    /// another model's chunks, `.store(.shape)` before anything is computed when the tokens are not
+    /// those of the chunks planned there.
     public func prefill(
         _ tokens: [UInt32], plan: FusionPlan, with model: Model, options: FeedOptions = .init(),
         capturing segments: [Range<Int>] = [], focus: FocusObserver? = nil
     ) async throws(AttentionFeedError) -> PlannedPrefillResult {
-        var plan = plan
-        let segments = focus == nil ? segments : plan.chunks.map(\.rows)
-        var bytesRead = 0
-        while true {
-            var lost: Set<Int> = []
-            do throws(AttentionFeedError) {
-                let used = plan.chunks.indices.filter { plan.chunks[$0].use != nil }
-                let feed = try await start(plan, used, options)
-                lost = Set((feed?.misses ?? []).map { used[$0] })
-                if lost.isEmpty {
-                    let prefill = try await run(
-                        tokens, plan, feed, model, segments, focus, bytesRead: &bytesRead)
-                    return PlannedPrefillResult(
-                        prefill: prefill, plan: plan, bytesRead: bytesRead)
-                }
-            } catch {
-                guard case .store(.damaged(let facts)) = error else { throw error }
-                lost = Set(
-                    plan.chunks.indices.filter {
-                        plan.chunks[$0].key == facts.key
-                            && plan.chunks[$0].use?.variant == facts.variant
-                    })
-                // Damage of what the plan does not use would be met again.
-                if lost.isEmpty { throw error }
-            }
-            plan = plan.computing(lost)
-        }
-    }
-
-    private func start(_ plan: FusionPlan, _ used: [Int], _ options: FeedOptions)
-        async throws(AttentionFeedError) -> ChunkFeed?
-    {
-        let items = used.compactMap { index in
-            plan.chunks[index].use.map {
-                FeedItem(
-                    self, plan.chunks[index].key, variant: $0.variant,
-                    fixCost: Float($0.fixCost.ratio))
-            }
-        }
-        if items.isEmpty { return nil }
-        do throws(StoreError) {
-            return try await ChunkFeed.start(items, options: options)
-        } catch {
-            throw .store(error)
-        }
-    }
-
-    private func run(
-        _ tokens: [UInt32], _ plan: FusionPlan, _ feed: ChunkFeed?, _ model: Model,
-        _ segments: [Range<Int>], _ focus: FocusObserver?, bytesRead: inout Int
-    ) async throws(AttentionFeedError) -> PrefillResult {
-        let (spans, blend, spanOfChunk) = plan.prompt(tokens)
-        var focus = focus
-        var prefill: BlendedPrefill
-        do throws(AttentionError) {
-            prefill = try BlendedPrefill(
-                model: model, spans: spans, plan: blend, format: PlaneFormat(binding),
-                capturing: segments)
-        } catch {
-            throw .attention(error)
-        }
-        for layer in 0..<binding.layerCount {
-            if let feed {
-                let fed = try await next(feed)
-                bytesRead += fed.byteCount
-                try load(fed, into: &prefill)
-            }
-            do throws(AttentionError) {
-                try prefill.compute(layer: layer)
-                if let unfocused = focus?.unfocused(prefill.capture) {
-                    focus = nil
-                    try prefill.stopRepair(
-                        of: Set(
-                            unfocused.filter { plan.chunks[$0].use != nil }
-                                .map { spanOfChunk[$0] }))
-                }
-            } catch {
-                throw .attention(error)
-            }
-        }
-        do throws(AttentionError) {
-            return try prefill.finish()
-        } catch {
-            throw .attention(error)
-        }
-    }
-}
-
-extension FocusObserver {
-    /// Takes the layer captured last. The chunks that are not focused when that has settled, `nil`
-    /// as long as it has not.
-    fileprivate mutating func unfocused(_ capture: AttentionCapture?) -> [Int]? {
-        // Masses that are no numbers come from planes that are none: nothing is settled by them.
-        guard let capture, let masses = capture.outsideMasses.last,
-            (try? observe(masses)) == true
-        else { return nil }
-        return capture.segments.indices.filter { !focused.contains($0) }
+        let prompt = PlannedPrompt(tokens, plan: plan, capturing: segments, focus: focus)
+        return try await prefill([prompt], with: model, options: options)[0]
     }
 }

@@ -107,7 +107,7 @@ extension Namespace {
             guard let chunk = try await locate(key, variant: variant) else { return nil }
             return FoundVariant(chunk, bindingDigest: binding.digest).recompute
         } catch {
-            guard case .damaged = error else { throw .store(error) }
+            guard error.isLoss else { throw .store(error) }
             return nil
         }
     }

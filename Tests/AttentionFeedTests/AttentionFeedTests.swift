@@ -11,13 +11,13 @@ import Testing
 @Suite("Attention fed from a store")
 struct AttentionFeedTests {
     /// Two layers, 16 wide, seeded weights: small enough for a debug build.
-    static func tinyModel() throws -> Model {
+    static func tinyModel(seed: UInt64 = 1) throws -> Model {
         let configuration = ModelConfiguration(
             hiddenSize: 16, layerCount: 2, headCount: 2, kvHeadCount: 1, headDimension: 8,
             intermediateSize: 32, normEpsilon: 1e-5,
             rotary: RotaryEmbedding(base: 10_000, dimension: 8), vocabularySize: 32,
             positionCount: 512, tiesHead: true)
-        var generator = SeededGenerator(seed: 1)
+        var generator = SeededGenerator(seed: seed)
         var shapes: [(name: String, shape: [Int])] = [
             ("model.embed_tokens.weight", [32, 16]), ("model.norm.weight", [16]),
         ]

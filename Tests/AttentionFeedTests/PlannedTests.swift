@@ -217,10 +217,12 @@ struct PlannedTests {
                         tokenScores: [Float16](repeating: .nan, count: 16),
                         deviationProfile: [Float16](repeating: -1, count: 16)))
             }
+            let order = [1, 0, 2]
             let request = try await Self.request(
-                namespace, model, .cacheCraft(alpha: 1), order: [1, 0, 2])
+                namespace, model, .cacheCraft(alpha: 1), order: order)
             let plan = try FusionPlan(request)
-            _ = try await namespace.prefill(Self.tokens, plan: plan, with: model)
+            let tokens = order.flatMap { Self.chunks[$0] } + AttentionFeedTests.question
+            _ = try await namespace.prefill(tokens, plan: plan, with: model)
             return plan
         }
         #expect(plan.chunks[0].use != nil && plan.chunks[1].use != nil)

@@ -106,6 +106,39 @@ struct KernelTests {
         #expect(one.cache.planes == many.cache.planes)
     }
 
+    @Test("a decoded token's rows are put in place; the cache moves once in so many tokens")
+    func decodesInPlace() throws {
+        let model = try randomModel()
+        let tokens = randomTokens(40, .tiny)
+        var cache = try model.prefill(Array(tokens[..<10])).cache
+        cache.slackRowCount = 13
+        /// Where the planes of layer 1 stand, in both forms.
+        func places() -> [UnsafeRawPointer?] {
+            let planes = cache.planes.layers[1]
+            return [planes.keys, planes.values, cache.packed[1].keys, cache.packed[1].values].map {
+                $0.withUnsafeBytes(\.baseAddress)
+            }
+        }
+        _ = try model.decode(tokens[10], into: &cache)
+        // 11 rows and 13 of slack fill three panels.
+        #expect(cache.packed.map(\.capacity) == [24, 24, 24])
+        let first = places()
+        for token in tokens[11..<24] {
+            _ = try model.decode(token, into: &cache)
+            #expect(places() == first)
+        }
+        let logits = try model.decode(tokens[24], into: &cache)
+        #expect(places() != first && cache.packed[1].capacity == 40)
+        #expect(try logits == model.prefill(Array(tokens[..<25])).logits, "bit for bit")
+        for slack in [0, -1, 1] {
+            var cache = try model.prefill(Array(tokens[..<10])).cache
+            cache.slackRowCount = slack
+            for token in tokens[10..<24] { _ = try model.decode(token, into: &cache) }
+            let next = try model.decode(tokens[24], into: &cache)
+            #expect(next == logits)
+        }
+    }
+
     @Test("decoding a token is prefilling one more, bit for bit")
     func decodeIsPrefill() throws {
         let model = try randomModel()

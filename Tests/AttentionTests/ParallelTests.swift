@@ -1,6 +1,8 @@
 // Chunks side by side: against the reference, and against plain attention where both are the same.
 
+import Foundation
 import KVModel
+import Primitives
 import Testing
 
 @testable import Attention
@@ -53,6 +55,42 @@ struct ParallelTests {
         }
         let other = try blend(model, line, plan(0.9, 0.9, 1..<2))
         #expect(relativeError(other.logits, plain.logits) > 1e-3)
+    }
+
+    /// Three chunks, a prefix and a question: segments without a common row, of any weight.
+    @Test(
+        "merged by log-sum-exp at T = S = 1, disjoint parts are one softmax",
+        arguments: Array(UInt64(1)...40))
+    func merge(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        let prefix = Int.random(in: 0...9, using: &random)
+        var starts = [prefix]
+        for _ in 0..<3 { starts.append(starts.last! + Int.random(in: 1...20, using: &random)) }
+        // Spans in front of the block, the block's, and the rest.
+        let rows = [0] + starts
+        let row = starts[3] + Int.random(in: 0...9, using: &random)
+        let spread = Float.random(in: 0.1...40, using: &random)
+        let scores = (0...row).map { _ in Float.random(in: -spread...spread, using: &random) }
+        let scale: Float = 0.35
+        func weights(_ temperature: Float, _ factor: Float) -> [Double] {
+            let block = ParallelBlock(spans: 1..<4, temperature: temperature, scale: factor)
+            let padded = (row + 8) / 8 * 8
+            var found = scores + [Float](repeating: .nan, count: padded - scores.count)
+            let sum = exponentiate(
+                &found, row: row, padded: padded, scale: scale,
+                ParallelRows(block, spanRows: rows))
+            #expect(found[(row + 1)...].allSatisfy { $0 == 0 })
+            return found[...row].map { Double($0) / Double(sum) }
+        }
+        let top = Double(scores.max()!)
+        let plain = scores.map { exp((Double($0) - top) * Double(scale)) }
+        let whole = plain.reduce(0, +)
+        for (found, expected) in zip(weights(1, 1), plain) {
+            #expect((found - expected / whole).magnitude < 2e-6)
+        }
+        // Another temperature moves weight between the parts: what is exact above is no accident.
+        let gap = zip(weights(0.5, 1), plain).map { ($0 - $1 / whole).magnitude }.max() ?? 0
+        #expect(gap > 2e-6)
     }
 
     @Test("a chunk's planes do not depend on the chunks beside it; what follows does")

@@ -49,6 +49,44 @@ struct RotationTests {
         }
     }
 
+    /// fp16 rounds a number to 2⁻¹¹ of it and bf16 to 2⁻⁸; a rotation mixes two of them.
+    @Test(
+        "stored, loaded and realigned: fresh at the new position, but for the type's rounding",
+        arguments: [ElementType.float32, .float16, .bfloat16],
+        [KeyForm.afterRotation, .beforeRotation])
+    func stored(type: ElementType, keyForm: KeyForm) throws {
+        let bound: Float =
+            switch type {
+            case .float16: 1e-3
+            case .bfloat16: 8e-3
+            default: 1e-4
+            }
+        for rotary in Self.schemes {
+            var shape = ModelConfiguration.tiny
+            shape.rotary = rotary
+            shape.positionCount = 1 << 17
+            let model = try randomModel(shape)
+            let tokens = randomTokens(19, shape)
+            for (old, new) in [(0, 40), (70_000, 3), (1_234, 98_765)] {
+                let spans = [
+                    PromptSpan(
+                        tokens: tokens, source: .loaded(basePosition: old), start: new),
+                    PromptSpan(tokens: [1], source: .fresh, start: new + 19),
+                ]
+                let found = try blend(model, spans, .realign, type: type, keyForm: keyForm)
+                    .cache.planes.rows(0..<19)
+                let fresh = try model.prefill(tokens, basePosition: new).cache.planes
+                for layer in 0..<3 {
+                    for kind in PlaneKind.allCases {
+                        let error = relativeError(
+                            found.layers[layer][kind], fresh.layers[layer][kind])
+                        #expect(error < bound, "\(rotary), \(old) to \(new), \(layer), \(kind)")
+                    }
+                }
+            }
+        }
+    }
+
     @Test("there and back; nowhere")
     func inverse() throws {
         let planes = try randomModel().prefill(randomTokens(5, .tiny)).cache.planes

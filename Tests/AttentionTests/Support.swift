@@ -118,17 +118,7 @@ func blend(
         guard case .loaded(let base) = span.source, !span.tokens.isEmpty else { continue }
         var planes = try model.prefill(span.tokens, basePosition: base).cache.planes
         if keyForm == .beforeRotation {
-            for row in 0..<planes.tokenCount {
-                for layer in planes.layers.indices {
-                    let count = model.configuration.rowElementCount
-                    var keys = Array(planes.layers[layer].keys[row * count..<(row + 1) * count])
-                    realign(
-                        &keys, geometry: model.configuration.geometry,
-                        rotary: model.configuration.rotary, from: base + row, to: 0)
-                    planes.layers[layer].keys.replaceSubrange(
-                        row * count..<(row + 1) * count, with: keys)
-                }
-            }
+            planes.unrotate(from: base, rotary: model.configuration.rotary)
         }
         stored[index] = planes
     }

@@ -137,6 +137,36 @@ struct CacheCraftTests {
         }
     }
 
+    @Test("β′ falls with every pair out of order, and rises with every old chunk", arguments: seeds)
+    func orderedIsMonotone(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<20 {
+            let old = (1...7).map { share($0, 10, Float(random.unit()) + 0.01) }
+            var new = old.map { PrefixEntry(key: $0.key, tokenCount: 10) }
+            // From the old order on, neighbours change places one pair after the other.
+            var last = PrefixOverlap(old: old, new: new)
+            #expect(last.ordered == 1)
+            for end in (1..<7).reversed() {
+                for place in 0..<end {
+                    new.swapAt(place, place + 1)
+                    let found = PrefixOverlap(old: old, new: new)
+                    #expect(found.attentionShare == 1)
+                    #expect(isNear(found.orderPenalty, last.orderPenalty + 1.0 / 21))
+                    #expect(found.ordered < last.ordered)
+                    last = found
+                }
+            }
+            #expect(last.ordered < 1e-12, "the other way round")
+            // In the old order, with one chunk more each time.
+            var shares: [Double] = []
+            for count in 0...7 {
+                let front = old.prefix(count).map { PrefixEntry(key: $0.key, tokenCount: 10) }
+                shares.append(PrefixOverlap(old: old, new: front).ordered)
+            }
+            #expect(zip(shares, shares.dropFirst()).allSatisfy { $0 < $1 })
+        }
+    }
+
     // MARK: Fix cost
 
     @Test("CFO, by hand")

@@ -12,7 +12,7 @@ enum CurvePlot {
 
     private static let colours = [
         "#555555", "#000000", "#9aa5b1", "#1b6ca8", "#5b8c5a", "#a2577a", "#c9a227", "#d1704a",
-        "#7a5bbf", "#2aa198", "#cc3344", "#8c564b",
+        "#7a5bbf", "#2aa198", "#cc3344", "#8c564b", "#e377c2", "#3b7d23",
     ]
     private static let panel = (width: 460.0, height: 340.0)
     private static let inset = (left: 48.0, top: 32.0, right: 12.0, bottom: 36.0)

@@ -27,11 +27,15 @@ struct FirstTokenBench: Sendable {
     private let binding: ModelBinding
     /// What is stored, by namespace and chunk: a pair of planes for each layer.
     private var planes: [String: [ChunkKey: [(keys: [UInt8], values: [UInt8])]]] = [:]
-    private var device: DeviceProfile?
+    private(set) var device: DeviceProfile?
     private(set) var traits = DiskTraits(
         engine: "", isDirect: false, alignment: 0, hasRegisteredBuffers: false, notes: [])
 
     private var tokens: [UInt32] { chunks.flatMap { $0 } + question }
+    /// All tokens, and the chunks' rows.
+    var prompt: (tokens: [UInt32], segments: [Range<Int>]) {
+        (tokens, rows(Array(chunks.indices)))
+    }
     private static func name(_ isContextual: Bool) -> String {
         isContextual ? "contextual" : "alone"
     }
@@ -104,13 +108,12 @@ struct FirstTokenBench: Sendable {
         let keys = chunks.indices.map { key($0) }
         for (place, chunk) in order.enumerated() {
             let seen = other.cache.planes.rows(places[place])
-            var alone = try model.prefill(chunks[chunk]).cache.planes
+            let alone = try model.prefill(chunks[chunk]).cache.planes
             let layers = try encoded(alone)
             planes[Self.name(false), default: [:]][keys[chunk]] = layers
             planes[Self.name(true), default: [:]][keys[chunk]] = try encoded(seen)
-            alone.realign(
-                from: 0, to: places[place].lowerBound, rotary: model.configuration.rotary)
-            let profile = alone.deviationProfile(to: seen)
+            let profile = other.deviationProfile(
+                of: alone, from: 0, at: places[place], rotary: model.configuration.rotary)
             try session { db in
                 let space = try await db.namespace(Self.name(false), model: binding)
                 try await space.put(

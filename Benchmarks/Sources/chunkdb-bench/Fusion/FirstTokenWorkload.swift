@@ -127,6 +127,14 @@ struct FirstTokenWorkload: Workload {
                         "ratioToBound": fed / bound, "loadedBytes": Double(found[0].bytes),
                     ]))
         }
+        let (tokens, segments) = bench.prompt
+        report.results.append(
+            try PrefillCosts.capture(
+                model, tokens: tokens, segments: segments, rounds: shape.rounds))
+        if let device = bench.device {
+            report.results += PrefillCosts.layerInputs(
+                model.configuration, device: device, compute: compute, tokenCount: tokens.count)
+        }
         report.takeTraits(bench.traits)
         report.addPageCache(
             "page cache", subject: "chunkdb", below: path, moved: samples.last?.first?.bytes ?? 0)
@@ -136,6 +144,8 @@ struct FirstTokenWorkload: Workload {
             "first token: lookup, plan, loads and layers, until the logits; the store was opened "
                 + "just before; bound: the longer of loading alone and computing alone, and one "
                 + "layer of it",
+            "captured: who looked at whom, for every chunk, beside a full prefill without",
+            "layer inputs: FUSION's split point with what was measured here; nothing stores them",
         ]
     }
 

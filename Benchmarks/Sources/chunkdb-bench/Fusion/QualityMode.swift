@@ -34,7 +34,7 @@ struct QualityMode: Sendable {
             modes += ratios.map { QualityMode(name: name, kind: kind($0), strength: $0) }
         }
         add("random rows") { _ in .random }
-        for layer in 1..<min(4, layerCount) {
+        for layer in 1..<max(layerCount, 1) {
             add("CacheBlend, check at layer \(layer)") {
                 .plan(.cacheBlend(ratio: $0)) {
                     $0.usesProfiles = false

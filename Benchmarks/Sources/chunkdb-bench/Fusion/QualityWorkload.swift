@@ -29,6 +29,8 @@ struct QualityWorkload: Workload {
     @Option(help: "One question a line (default: the demo's).")
     var questions = demo + "questions.jsonl"
     @Option(help: "At most so many of them.") var limit = 400
+    @Option(help: "Only lines whose names contain this, beside no repair and full prefill.")
+    var only: String?
     @Option(help: "Where to draw the curves as SVG.") var plot: String?
 
     func validate() throws {
@@ -38,7 +40,10 @@ struct QualityWorkload: Workload {
     private var count: Int { common.smoke ? min(limit, 2) : limit }
 
     var facts: [String: OptionValue] {
-        ["model": .text(model), "questions": .text(questions), "limit": .number(count)]
+        [
+            "model": .text(model), "questions": .text(questions), "limit": .number(count),
+            "only": .text(only ?? ""),
+        ]
     }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
@@ -56,7 +61,8 @@ struct QualityWorkload: Workload {
             let modes = QualityMode.all(
                 task, layerCount: model.configuration.layerCount,
                 ratios: common.smoke ? [0.15] : QualityMode.ratios,
-                alphas: common.smoke ? [0.7] : QualityMode.alphas)
+                alphas: common.smoke ? [0.7] : QualityMode.alphas
+            ).filter { only.map($0.name.contains) ?? true || $0.strength == 0 }
             var sums = [QualityScore](repeating: QualityScore(), count: modes.count)
             var full = QualityScore()
             var spectrum: [String: Double] = [:]

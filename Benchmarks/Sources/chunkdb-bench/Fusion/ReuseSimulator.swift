@@ -77,6 +77,12 @@ struct ReuseSimulator {
         var chunkCount = 0
         var storedVariantCount = 0
         var fixCosts = 0.0
+        /// Computed and prompt tokens of each tenth of the prompts.
+        var tenths = [(computed: Double, prompt: Double)](repeating: (0, 0), count: 10)
+
+        func computedShare(tenth: Int) -> Double {
+            tenths[tenth].computed / max(tenths[tenth].prompt, 1)
+        }
     }
 
     let trace: ReuseTrace
@@ -102,6 +108,9 @@ struct ReuseSimulator {
         if isIngested { for chunk in trace.chunks { store.add(chunk, behind: [], at: 0, nil) } }
         var outcome = Outcome()
         for (time, prompt) in trace.prompts.enumerated() {
+            let before = outcome.computedTokens
+            let tenth = time * 10 / max(trace.prompts.count, 1)
+            defer { outcome.tenths[tenth].computed += outcome.computedTokens - before }
             let spans = trace.spans(prompt)
             let tokenCount = (spans.last?.rows.upperBound ?? 0) + trace.questionTokenCount
             var request = PlanRequest(
@@ -118,6 +127,7 @@ struct ReuseSimulator {
             let plan = try FusionPlan(request)
             outcome.computedTokens += plan.estimate.tokensComputed
             outcome.promptTokens += Double(tokenCount)
+            outcome.tenths[tenth].prompt += Double(tokenCount)
             outcome.chunkCount += spans.count
             var isWhole = true
             for (place, chunk) in plan.chunks.enumerated() {

@@ -47,6 +47,7 @@ struct ReuseWorkload: Workload {
         ReuseMode(
             name: "CacheBlend 0.15, stored profile", mode: .cacheBlend(ratio: 0.15),
             usesProfiles: true),
+        ReuseMode(name: "Cache-Craft, α 0.2", mode: .cacheCraft(alpha: 0.2)),
         ReuseMode(name: "Cache-Craft, α 1", mode: .cacheCraft(alpha: 1)),
         ReuseMode(name: "Cache-Craft, α 1, ν 0", mode: .cacheCraft(alpha: 1), novelty: 0),
         ReuseMode(
@@ -68,11 +69,11 @@ struct ReuseWorkload: Workload {
         let progress = Progress(stepCount: 2 * Self.modes.count)
         defer { progress.finish() }
         for isIngested in [false, true] {
-            var prefix: Double?
+            var prefix: ReuseSimulator.Outcome?
             for mode in Self.modes {
                 let outcome = try simulator.run(mode, isIngested: isIngested, seed: common.seed)
                 progress.advance(mode.name)
-                if mode.mode == .prefix { prefix = outcome.computedTokens }
+                if mode.mode == .prefix { prefix = outcome }
                 var metrics = [
                     "computedTokens": outcome.computedTokens,
                     "computedShare": outcome.computedTokens / max(outcome.promptTokens, 1),
@@ -83,7 +84,17 @@ struct ReuseWorkload: Workload {
                     "meanFixCost": outcome.fixCosts / Double(max(outcome.reusedChunkCount, 1)),
                     "storedVariantCount": Double(outcome.storedVariantCount),
                 ]
-                if let prefix { metrics["ratioToPrefixCaching"] = outcome.computedTokens / prefix }
+                for tenth in 0..<10 {
+                    metrics["computedShareTenth\(tenth < 9 ? "0" : "")\(tenth + 1)"] =
+                        outcome.computedShare(tenth: tenth)
+                }
+                if let prefix, prefix.computedTokens > 0 {
+                    metrics["ratioToPrefixCaching"] =
+                        outcome.computedTokens / prefix.computedTokens
+                    metrics["lastTenthToPrefixCaching"] =
+                        outcome.computedShare(tenth: 9)
+                        / max(prefix.computedShare(tenth: 9), 1e-9)
+                }
                 report.results.append(
                     BenchmarkResult(
                         name: isIngested ? "corpus stored alone" : "store empty at first",
