@@ -15,6 +15,6 @@ struct ChunkDBBench: ParsableCommand {
             OpenWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
             PeersWorkload.self, MixedWorkload.self,
-            CompareVerb.self, PlotVerb.self,
+            SuiteVerb.self, CompareVerb.self, PlotVerb.self,
         ])
 }

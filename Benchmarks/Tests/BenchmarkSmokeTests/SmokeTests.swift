@@ -111,6 +111,7 @@ struct SmokeTests {
         let json = try #require(
             try JSONSerialization.jsonObject(with: Data(report.json().utf8)) as? [String: Any])
         #expect(json["verb"] as? String == verb)
+        #expect(workload.writtenBytes >= 0)
         #expect(json["schema"] as? Int == 1)
         let options = try #require(json["options"] as? [String: Any])
         #expect(options["smoke"] as? Bool == true)
@@ -175,6 +176,7 @@ struct SmokeTests {
         ["ttft", "--rounds", "0"], ["lookup", "--variants", "0"],
         ["mixed", "--reads", "0"], ["mixed", "--puts", "11"], ["mixed", "--skew", "9"],
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
+        ["suite", "--minutes", "0"], ["suite", "--verbs", "tide"], ["fill", "--duration", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try ChunkDBBench.parseAsRoot(arguments) }

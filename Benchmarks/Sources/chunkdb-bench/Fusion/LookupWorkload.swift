@@ -43,6 +43,8 @@ struct LookupWorkload: Workload {
             repeating: LayerGeometry(kvHeadCount: 1, headDimension: 8), count: 2),
         elementType: .float16, rotary: RotaryEmbedding(base: 10_000, dimension: 8))
 
+    var writtenBytes: Int { variants.reduce(0, +) * chunkTokens * 4 * 16 }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let options = StoreOptions(
             capacity: .mebibytes(256), segmentSize: .mebibytes(8), disk: common.disk)

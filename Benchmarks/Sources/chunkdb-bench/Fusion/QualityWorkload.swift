@@ -41,6 +41,8 @@ struct QualityWorkload: Workload {
         ["model": .text(model), "questions": .text(questions), "limit": .number(count)]
     }
 
+    var writtenBytes: Int { 0 }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         // A debug build takes a second for a prefill of the demo's model.
         let model =

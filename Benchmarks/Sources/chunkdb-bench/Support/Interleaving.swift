@@ -117,7 +117,7 @@ struct Tally {
 
 /// Runs subjects against one yardstick. Without one, the subjects just take turns.
 func interleave(
-    rounds: Int, yardstick: Subject?, subjects: [Subject], progress: Progress
+    rounds: TimeBudget.Rounds, yardstick: Subject?, subjects: [Subject], progress: Progress
 ) throws -> [BenchmarkResult] {
     func window(_ subject: Subject, _ round: Int, _ tally: inout Tally) throws -> Double {
         let start = Clocks()
@@ -137,7 +137,7 @@ func interleave(
     var tallies = subjects.map { _ in Tally() }
     var before = try yardstick.map { try window($0, 0, &yard) }
     var turn = 1
-    for round in 0..<rounds {
+    for round in rounds {
         for (index, subject) in subjects.enumerated() {
             let rate = try window(subject, round, &tallies[index])
             guard let yardstick, let earlier = before else { continue }

@@ -48,7 +48,14 @@ struct ReportPage {
             .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
     }
 
+    private var title: String { "chunkdb-bench \(report.verb)" }
+
     var html: String {
+        Self.document(title: title, body: "<h1>\(Self.escaped(title))</h1>\n" + section)
+    }
+
+    /// What stands below a title.
+    var section: String {
         let machine = report.machine
         let options = report.options.sorted { $0.key < $1.key }.map { name, value in
             switch value {
@@ -67,24 +74,26 @@ struct ReportPage {
             report.resultDigest.map { "results \($0)" } ?? "",
         ]
         let notes = report.notes.map { "<li>\(Self.escaped($0))</li>" }.joined()
-        let title = Self.escaped("chunkdb-bench \(report.verb)")
-        return """
-            <!DOCTYPE html>
-            <html lang="en"><head><meta charset="utf-8">
-            <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-            style-src 'unsafe-inline'">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(title)</title>
-            <style>
-            \(Self.style)
-            </style></head>
-            <body><h1>\(title)</h1>
-            \(facts.map { "<p class=\"quiet\">\(Self.escaped($0))</p>" }.joined(separator: "\n"))
-            <ul>\(notes)</ul>
-            \(Self.charts.compactMap(plot).joined(separator: "\n"))
-            </body></html>
+        return facts.map { "<p class=\"quiet\">\(Self.escaped($0))</p>\n" }.joined()
+            + "<ul>\(notes)</ul>\n"
+            + Self.charts.compactMap(plot).joined(separator: "\n")
+    }
 
-            """
+    static func document(title: String, body: String) -> String {
+        """
+        <!DOCTYPE html>
+        <html lang="en"><head><meta charset="utf-8">
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+        style-src 'unsafe-inline'">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>\(escaped(title))</title>
+        <style>
+        \(style)
+        </style></head>
+        <body>\(body)
+        </body></html>
+
+        """
     }
 
     private static let style = """
@@ -98,6 +107,10 @@ struct ReportPage {
         .quiet { color: var(--quiet); margin: .2rem 0; } svg { display: block; width: 100%; }
         .label { display: flex; justify-content: space-between; gap: 1rem; font-size: .85rem; }
         .ours { fill: var(--bar); } .other { fill: var(--other); }
+        table { border-collapse: collapse; display: block; overflow-x: auto; margin: .6rem 0; }
+        td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top; }
+        summary { font-size: 1.2rem; margin-top: 1.2rem; cursor: pointer; }
+        .loud { color: var(--rule); font-weight: 600; }
         .whisker { stroke: var(--rule); stroke-width: 2; vector-effect: non-scaling-stroke; }
         """
 

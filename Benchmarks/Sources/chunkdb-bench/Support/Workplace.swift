@@ -9,12 +9,15 @@ import Synchronization
 
 final class Workplace {
     let path: String
+    let budget: TimeBudget
     private let isKept: Bool
     private let endings: [any DispatchSourceSignal]
     private static let signals = [SIGINT, SIGTERM, SIGHUP]
 
-    /// Makes a directory inside `parent`, or inside the current directory.
-    init(inside parent: String?, keep: Bool) throws {
+    /// Makes a directory inside `parent`, or inside the current directory. `seconds` is the time
+    /// that rounds may take.
+    init(inside parent: String?, keep: Bool, seconds: Double? = nil) throws {
+        budget = TimeBudget(seconds: seconds)
         let manager = FileManager.default
         let root = URL(filePath: parent ?? manager.currentDirectoryPath)
         let made = root.appending(path: ".chunkdb-bench-\(UUID().uuidString.prefix(8))")

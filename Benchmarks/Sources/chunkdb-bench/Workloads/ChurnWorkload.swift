@@ -19,6 +19,8 @@ struct ChurnWorkload: Workload {
         abstract: "A full store: what it saves, what it writes, and how it reads meanwhile.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
     var preset: Preset = .llama3_1b
@@ -59,6 +61,14 @@ struct ChurnWorkload: Workload {
             "policies": .text(policies.joined(separator: ",")), "reads": .number(readCount),
             "rounds": .number(roundCount),
         ]
+    }
+
+    /// As if one request of four missed; the reads' puts go as fast as they can, about one for four
+    /// reads.
+    var writtenBytes: Int {
+        let traffic = policies.count * promptCount * 10 / 4
+        let beside = 2 * (roundCount + 1) * readCount / 4
+        return (traffic + beside) * geometry.chunkBytes + capacityBytes / 2
     }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
@@ -175,7 +185,7 @@ struct ChurnWorkload: Workload {
         var tallies = stores.map { _ in Tally() }
         var ratios: [Double] = []
         let freed = full.facts().freedCount
-        for round in -1..<roundCount {
+        for round in workplace.budget.rounds(roundCount, from: -1) {
             var p99: [Double] = []
             for (index, store) in stores.enumerated() {
                 let start = Clocks()

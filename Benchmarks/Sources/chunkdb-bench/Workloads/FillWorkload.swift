@@ -12,6 +12,8 @@ struct FillWorkload: Workload {
         commandName: "fill", abstract: "Durable puts of whole chunks, against write + flush.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(
         parsing: .upToNextOption,
@@ -51,12 +53,21 @@ struct FillWorkload: Workload {
         ]
     }
 
+    var writtenBytes: Int {
+        presets.reduce(0) { sum, preset in
+            let bytes = preset.geometry.chunkBytes
+            let window = max(windowBytes / bytes, writers) * bytes
+            return sum + (2 * roundCount * durability.count + durability.count + 2) * window
+        }
+    }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let progress = Progress(
             stepCount: presets.count * windowCount(rounds: roundCount, subjects: durability.count))
         defer { progress.finish() }
         for preset in presets {
-            try measure(preset, in: workplace, &report, progress)
+            let left = presets.count - (presets.firstIndex(of: preset) ?? 0)
+            try measure(preset, in: workplace, &report, progress, share: 1 / Double(left))
         }
         report.notes.append(
             "put: key, `beginPut`, one `append` of arrays a layer, `commit`; at its level on "
@@ -68,7 +79,7 @@ struct FillWorkload: Workload {
 
     private func measure(
         _ preset: Preset, in workplace: Workplace, _ report: inout BenchmarkReport,
-        _ progress: Progress
+        _ progress: Progress, share: Double
     ) throws {
         let geometry = preset.geometry
         let chunksPerWindow = max(windowBytes / geometry.chunkBytes, writers)
@@ -107,9 +118,11 @@ struct FillWorkload: Workload {
             }
         }
         var results = try interleave(
-            rounds: roundCount, yardstick: yardstick, subjects: puts, progress: progress)
-        let putCount = chunkCount / levels.count
+            rounds: workplace.budget.rounds(roundCount, share: share), yardstick: yardstick,
+            subjects: puts, progress: progress)
         for (index, cost) in costs.enumerated() {
+            let windows = Int(results[index + 1].metrics["windowCount"] ?? 0) + 1
+            let putCount = windows * chunksPerWindow
             results[index + 1].metrics.merge(
                 cost.metrics(putCount: putCount, payloadBytes: putCount * geometry.chunkBytes)
             ) { $1 }

@@ -12,6 +12,8 @@ struct MixedWorkload: Workload {
         abstract: "Reads of layers beside durable puts and removals, of chunks of uneven fame.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
     var preset: Preset = .llama3_1b
@@ -47,8 +49,12 @@ struct MixedWorkload: Workload {
         ]
     }
 
+    /// Chunks that may be put: twice what the shares make likely.
+    private var newCount: Int { (roundCount + 1) * operationCount * puts / 100 * 2 }
+
+    var writtenBytes: Int { (chunkCount + newCount / 2) * geometry.chunkBytes }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
-        let newCount = (roundCount + 1) * operationCount * puts / 100 * 2
         try workplace.requireSpace((chunkCount + newCount) * geometry.chunkBytes * 2)
         let store = try BenchStore(
             at: workplace.directory("store"), source: ChunkSource(geometry, seed: common.seed),
@@ -62,7 +68,7 @@ struct MixedWorkload: Workload {
             store, present: chunkCount, fame: Popularity(count: chunkCount, exponent: skew))
         var tallies: [MixedTraffic.Kind: Tally] = [:]
         var (alone, ratios) = (Tally(), [Double]())
-        for round in -1..<roundCount {
+        for round in workplace.budget.rounds(roundCount, from: -1) {
             let start = Clocks()
             let quiet = try traffic.run(
                 operationCount, tasks: tasks, reads: 100, puts: 0, seed: seed(round, 0))

@@ -15,6 +15,8 @@ struct OpenWorkload: Workload {
         abstract: "Opening a store from its checkpoint and without one, and closing it.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Generated entries.") var entries = 1_000_000
     @Option(help: "Chunks in the log that is recovered.") var chunks = 1_000
@@ -27,6 +29,7 @@ struct OpenWorkload: Workload {
         }
     }
 
+    private var geometry: ChunkGeometry { (common.smoke ? .tiny : preset).geometry }
     private var entryCount: Int { common.smoke ? 2_000 : entries }
     private var chunkCount: Int { common.smoke ? 20 : chunks }
     private var roundCount: Int { common.smoke ? 2 : rounds }
@@ -37,6 +40,8 @@ struct OpenWorkload: Workload {
             "rounds": .number(roundCount), "preset": .text(preset.rawValue),
         ]
     }
+
+    var writtenBytes: Int { chunkCount * geometry.chunkBytes + entryCount * 128 }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let progress = Progress(stepCount: 3 * roundCount + 2)
@@ -52,7 +57,7 @@ struct OpenWorkload: Workload {
         var closing = Openings(name: "close, the same", entryCount: entryCount)
         var whole = Openings(name: "open, log with checkpoint", entryCount: chunkCount)
         var bare = Openings(name: "open, log without checkpoint", entryCount: chunkCount)
-        for _ in 0..<roundCount {
+        for _ in workplace.budget.rounds(roundCount) {
             try open(generated, &checkpoint, &closing, &report)
             progress.advance(checkpoint.name)
             var ignored = Openings(name: "", entryCount: chunkCount)
@@ -122,8 +127,7 @@ struct OpenWorkload: Workload {
 
     /// Puts chunks, and returns the bytes the store takes.
     private func makeLog(at path: String) throws -> Int {
-        let preset = common.smoke ? .tiny : preset
-        let source = ChunkSource(preset.geometry, seed: common.seed)
+        let source = ChunkSource(geometry, seed: common.seed)
         let store = try BenchStore(at: path, source: source, chunkCount: chunkCount, common: common)
         let work = try store.put(0..<chunkCount, writers: 4, .written)
         try store.close()

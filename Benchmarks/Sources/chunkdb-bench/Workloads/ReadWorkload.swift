@@ -12,6 +12,8 @@ struct ReadWorkload: Workload {
         abstract: "Random reads of layers, chunks and feeds, against plain random reads.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
     var preset: Preset = .llama3_8b
@@ -64,6 +66,8 @@ struct ReadWorkload: Workload {
         ]
     }
 
+    var writtenBytes: Int { 3 * chunkCount * geometry.chunkBytes }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let storeBytes = chunkCount * geometry.chunkBytes
         try workplace.requireSpace(3 * storeBytes)
@@ -82,7 +86,8 @@ struct ReadWorkload: Workload {
             "layers", geometry.layerBytes, depth, spareLanes: depth, storeBytes, workplace)
         defer { try? layers.close() }
         report.results += try interleave(
-            rounds: roundCount, yardstick: yardstick(layers, "layer \(geometry.layerText)"),
+            rounds: workplace.budget.rounds(roundCount, share: 0.8),
+            yardstick: yardstick(layers, "layer \(geometry.layerText)"),
             subjects: [
                 digestedReads(layers, "layer \(geometry.layerText)"),
                 layerReads("", store, stream: 2, gets(store, .verified)),
@@ -93,7 +98,8 @@ struct ReadWorkload: Workload {
         let wholes = try loop("chunks", geometry.chunkBytes, 1, storeBytes, workplace)
         defer { try? wholes.close() }
         report.results += try interleave(
-            rounds: roundCount, yardstick: yardstick(wholes, "chunk \(geometry.sizeText)"),
+            rounds: workplace.budget.rounds(roundCount),
+            yardstick: yardstick(wholes, "chunk \(geometry.sizeText)"),
             subjects: [chunkReads(store)], progress: progress)
 
         report.addPageCache(
