@@ -11,7 +11,8 @@ struct ChunkDBBench: ParsableCommand {
         discussion:
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
-            DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
+            DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, LayersWorkload.self,
+            IndexWorkload.self,
             OpenWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
             PeersWorkload.self, MixedWorkload.self,

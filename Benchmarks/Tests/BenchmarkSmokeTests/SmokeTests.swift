@@ -21,6 +21,13 @@ struct SmokeTests {
             ["bytesPerSecond", "p99Nanoseconds", "cpuSecondsPerGiB", "ratioToDevice", "ratioHigh"],
             ["device", "chunkdb"]
         ),
+        "layers": (
+            [
+                "bytesPerSecond", "ratioToDevice", "cpuSecondsPerGiB", "transfersPerLatency",
+                "p90Nanoseconds", "p99Nanoseconds", "directPlaneCount", "feedCount",
+            ],
+            ["device", "chunkdb"]
+        ),
         "index": (
             ["operationsPerSecond", "bytesPerEntry", "p50Nanoseconds", "oursRatio", "leafFill"],
             ["chunkdb 16/24", "chunkdb 40/24", "std map + lock"]
@@ -78,7 +85,7 @@ struct SmokeTests {
         "restartCount", "bytesPerEntry", "answersRight", "divergenceNats", "reusedChunkShare",
         "exactChunkShare", "meanFixCost", "storedVariantCount", "loadSeconds", "loadedBytes",
         "movedBytes",
-        "movedShare", "deadShare", "waitedPutShare", "freedCount",
+        "movedShare", "deadShare", "waitedPutShare", "freedCount", "copiedPlaneCount",
     ]
     /// Four questions may be answered worse with a repair than without.
     static let mayBeNegative: Set<String> = ["recoveredShare", "divergenceNats"]
@@ -176,10 +183,29 @@ struct SmokeTests {
         ["ttft", "--rounds", "0"], ["lookup", "--variants", "0"],
         ["mixed", "--reads", "0"], ["mixed", "--puts", "11"], ["mixed", "--skew", "9"],
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
+        ["layers", "--prompts", "17"], ["layers", "--window", "2"],
         ["suite", "--minutes", "0"], ["suite", "--verbs", "tide"], ["fill", "--duration", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try ChunkDBBench.parseAsRoot(arguments) }
+    }
+
+    @Test("`layers` counts planes that had to be copied")
+    func layersCountsCopies() throws {
+        let words = [
+            "layers", "--preset", "tiny", "--prompts", "3", "--chunks", "3", "--rounds", "1",
+            "--window", "0.001", "--directory", FileManager.default.temporaryDirectory.path,
+        ]
+        // Rows of 256 bytes: 16 tokens are a unit, 33 end inside one.
+        for (tokens, isCopied) in [("16", false), ("33", true)] {
+            let workload = try #require(
+                try ChunkDBBench.parseAsRoot(words + ["--tokens", tokens] + Self.disk)
+                    as? any Workload)
+            let metrics = try #require(
+                try workload.report().results.first { $0.name.contains("feed of 3") }?.metrics)
+            #expect(try #require(metrics["directPlaneCount"]) > 0)
+            #expect((try #require(metrics["copiedPlaneCount"]) > 0) == isCopied)
+        }
     }
 
     @Test func saysWhenThereIsNoSuchDirectory() throws {
@@ -208,5 +234,12 @@ struct SmokeTests {
         #expect(Preset.llama3_8b.geometry.chunkBytes == 32 << 20)
         #expect(Preset.llama3_8b.geometry.layerBytes == 1 << 20)
         #expect(Preset.llama3_1b.geometry.chunkBytes == 2 << 20)
+        #expect(Preset.llama3_70b.geometry.chunkBytes == 80 << 20)
+        #expect(Preset.qwen2_5_7b.geometry.chunkBytes == 14 << 20)
+        #expect(Preset.mistral_7b.geometry.chunkBytes == 32 << 20)
+        #expect(Preset.deepseekV3.geometry.chunkBytes == 61 * (512 + 64) * 2 * 256)
+        for preset in Preset.allCases {
+            #expect(throws: Never.self) { try preset.geometry.binding.validate() }
+        }
     }
 }

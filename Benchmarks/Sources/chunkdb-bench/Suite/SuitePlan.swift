@@ -35,6 +35,10 @@ enum SuitePlan {
                     "--chunks", count(64, least: 8), "--window", mebibytes(512, least: 64),
                 ], share: 3),
             SuiteStep(
+                verb: "layers",
+                arguments: ["--preset", "llama-3-8b", "qwen2.5-7b", "deepseek-v3", "tiny"],
+                share: 3),
+            SuiteStep(
                 verb: "index",
                 arguments: [
                     "--entries", count(1_000_000, least: 100_000),

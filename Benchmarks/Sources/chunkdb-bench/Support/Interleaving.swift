@@ -3,8 +3,6 @@
 // divided by the mean of the yardstick's windows just before and just after it, and medians are
 // reported.
 
-import Histogram
-
 /// What one window did.
 struct Work: Sendable {
     var operations = 0
@@ -56,7 +54,7 @@ struct Tally {
     private(set) var rates: [Double] = []
     private(set) var ratios: [Double] = []
     private var operationRates: [Double] = []
-    private var latencies = Histogram<UInt32>(numberOfSignificantValueDigits: .three)
+    private var latencies = Latencies()
     private var phases: [String: [Double]] = [:]
     private var bytes = 0
     private var seconds = 0.0
@@ -76,7 +74,7 @@ struct Tally {
         cpuSeconds += span.cpuSeconds
         otherSeconds += max(all - max(window.cpuSeconds, span.cpuSeconds), 0)
         bytes += work.bytes
-        for latency in work.latencies { _ = latencies.record(latency) }
+        latencies.add(work.latencies)
         for (phase, times) in work.phases { phases[phase, default: []] += times.map { Double($0) } }
         rates.append(Double(work.bytes) / elapsed)
         operationRates.append(Double(work.operations) / elapsed)
@@ -98,13 +96,7 @@ struct Tally {
             metrics["highestBytesPerSecond"] = rates.max()!
             metrics["cpuSecondsPerGiB"] = cpuSeconds / (Double(bytes) / 1_073_741_824)
         }
-        if latencies.totalCount > 0 {
-            metrics["p50Nanoseconds"] = Double(latencies.valueAtPercentile(50))
-            metrics["p90Nanoseconds"] = Double(latencies.valueAtPercentile(90))
-            metrics["p99Nanoseconds"] = Double(latencies.valueAtPercentile(99))
-            metrics["p999Nanoseconds"] = Double(latencies.valueAtPercentile(99.9))
-            metrics["maxNanoseconds"] = Double(latencies.max)
-        }
+        metrics.merge(latencies.metrics) { $1 }
         for (phase, times) in phases { metrics["\(phase)P50Nanoseconds"] = median(times) }
         if !ratios.isEmpty {
             metrics["ratioToDevice"] = median(ratios)

@@ -33,6 +33,7 @@ struct ReportPage {
         Chart(title: "Latency, p99, µs", metric: "p99Nanoseconds") { number($0 / 1_000) },
         Chart(title: "Latency, p99.9, µs", metric: "p999Nanoseconds") { number($0 / 1_000) },
         Chart(title: "Latency, longest, µs", metric: "maxNanoseconds") { number($0 / 1_000) },
+        Chart(title: "First layer by its transfer", metric: "transfersPerLatency") { number($0) },
         Chart(title: "CPU-seconds a GiB", metric: "cpuSecondsPerGiB") { number($0) },
         Chart(title: "Bytes an entry", metric: "bytesPerEntry") { number($0) },
         Chart(title: "Seconds a GiB", metric: "secondsPerGiB") { number($0) },

@@ -63,6 +63,9 @@ struct ReportTable {
         Column(title: "CPU ÷ full", keys: ["cpuRatioToFullPrefill"]) { fixed($0[0], 3) },
         Column(title: "÷ bound", keys: ["ratioToBound"]) { fixed($0[0], 3) },
         Column(title: "cached B", keys: ["pageCacheBytes"]) { count($0[0]) },
+        Column(title: "÷ transfer", keys: ["transfersPerLatency"]) { fixed($0[0], 2) },
+        Column(title: "planes in place", keys: ["directPlaneCount"]) { count($0[0]) },
+        Column(title: "copied", keys: ["copiedPlaneCount"]) { count($0[0]) },
         Column(title: "others' CPUs", keys: ["otherCPUSecondsPerSecond"]) { fixed($0[0], 2) },
     ]
 

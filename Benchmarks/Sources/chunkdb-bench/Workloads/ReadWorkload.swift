@@ -4,12 +4,11 @@
 
 import ArgumentParser
 import ChunkDB
-import Feed
 
 struct ReadWorkload: Workload {
     static let configuration = CommandConfiguration(
         commandName: "read",
-        abstract: "Random reads of layers, chunks and feeds, against plain random reads.")
+        abstract: "Random reads of layers and chunks, against plain random reads.")
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var limit: RoundLimit
@@ -78,7 +77,7 @@ struct ReadWorkload: Workload {
         _ = try store.put(0..<chunkCount, writers: 1)
         report.takeTraits(store.db.disk)
         let progress = Progress(
-            stepCount: windowCount(rounds: roundCount, subjects: 5)
+            stepCount: windowCount(rounds: roundCount, subjects: 4)
                 + windowCount(rounds: roundCount, subjects: 1))
         defer { progress.finish() }
 
@@ -92,7 +91,7 @@ struct ReadWorkload: Workload {
                 digestedReads(layers, "layer \(geometry.layerText)"),
                 layerReads("", store, stream: 2, gets(store, .verified)),
                 layerReads(", unverified", store, stream: 3, gets(store, .unverified)),
-                layerReads(", own memory", store, stream: 4, locatedReads(store)), feeds(store),
+                layerReads(", own memory", store, stream: 4, locatedReads(store)),
             ], progress: progress)
 
         let wholes = try loop("chunks", geometry.chunkBytes, 1, storeBytes, workplace)
@@ -111,7 +110,6 @@ struct ReadWorkload: Workload {
             "own memory: `locate`, then one read into memory the caller keeps; verified there",
             "device + digest: the yardstick with as much memory again, so that one thread digests "
                 + "what came while `depth` reads are in hand",
-            "feed: `ChunkFeed` over 8 chunks, all layers, verified; latencies are those of a layer",
             "chunk: `get(key)`, one at a time; the device reads as many bytes in one request",
         ]
     }
@@ -247,42 +245,6 @@ struct ReadWorkload: Workload {
                     try store.check(data, chunk: chunk)
                     work.operations += 1
                     work.bytes += geometry.chunkBytes
-                }
-                return work
-            }
-        }
-    }
-
-    private func feeds(_ store: BenchStore) -> Subject {
-        let perFeed = min(8, chunkCount)
-        let count = max(windowBytes / (perFeed * geometry.chunkBytes), 1)
-        let (chunkCount, geometry) = (chunkCount, geometry)
-        return Subject(name: "feed of \(perFeed) chunks", subject: "chunkdb") { round in
-            var generator = generator(round, 6)
-            // Each chunk once: a feed reads one that stands in two places only once.
-            let prompts = (0..<count).map { _ in
-                Array((0..<chunkCount).shuffled(using: &generator).prefix(perFeed))
-            }
-            return try blocking {
-                var work = Work()
-                for prompt in prompts {
-                    var start = Clocks.now
-                    let feed = try await ChunkFeed.start(
-                        prompt.map { FeedItem(store.namespace, store.key($0)) })
-                    guard feed.misses.isEmpty else { throw BenchmarkError.wrongBytes("a miss") }
-                    while let layer = try await feed.nextLayer() {
-                        work.latencies.append(Clocks.now - start)
-                        for (index, chunk) in prompt.enumerated() {
-                            let plane = store.source.plane(chunk, layer: layer.layer, .values)
-                            let isRight = unsafe layer.withPlane(chunk: index, .values) {
-                                unsafe begins($0, with: plane)
-                            }
-                            if !isRight { throw BenchmarkError.wrongBytes("feed, chunk \(chunk)") }
-                        }
-                        work.operations += 1
-                        work.bytes += perFeed * geometry.layerBytes
-                        start = Clocks.now
-                    }
                 }
                 return work
             }
