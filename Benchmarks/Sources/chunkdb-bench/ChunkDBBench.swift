@@ -13,9 +13,10 @@ struct ChunkDBBench: ParsableCommand {
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, LayersWorkload.self,
             IndexWorkload.self,
-            OpenWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
+            RecoveryWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
             PeersWorkload.self, MixedWorkload.self,
             SuiteVerb.self, CompareVerb.self, PlotVerb.self,
+            UnflushedPuts.self,
         ])
 }

@@ -32,8 +32,11 @@ struct SmokeTests {
             ["operationsPerSecond", "bytesPerEntry", "p50Nanoseconds", "oursRatio", "leafFill"],
             ["chunkdb 16/24", "chunkdb 40/24", "std map + lock"]
         ),
-        "open": (
-            ["secondsPerGiB", "nanosecondsPerEntry", "p50Nanoseconds", "checkpointBytes"],
+        "recovery": (
+            [
+                "secondsPerGiB", "secondsPerMillionEntries", "p50Nanoseconds", "checkpointBytes",
+                "replayedCommitCount", "logBytes",
+            ],
             ["chunkdb"]
         ),
         "traces": (
@@ -183,7 +186,8 @@ struct SmokeTests {
         ["ttft", "--rounds", "0"], ["lookup", "--variants", "0"],
         ["mixed", "--reads", "0"], ["mixed", "--puts", "11"], ["mixed", "--skew", "9"],
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
-        ["layers", "--prompts", "17"], ["layers", "--window", "2"],
+        ["recovery", "--unflushed", "0"], ["open"], ["layers", "--prompts", "17"],
+        ["layers", "--window", "2"],
         ["suite", "--minutes", "0"], ["suite", "--verbs", "tide"], ["fill", "--duration", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {
@@ -205,6 +209,16 @@ struct SmokeTests {
                 try workload.report().results.first { $0.name.contains("feed of 3") }?.metrics)
             #expect(try #require(metrics["directPlaneCount"]) > 0)
             #expect((try #require(metrics["copiedPlaneCount"]) > 0) == isCopied)
+        }
+    }
+
+    @Test("`recovery` refuses a process that did not die as it should")
+    func recoveryNeedsADeath() throws {
+        let workload = try #require(
+            try ChunkDBBench.parseAsRoot(["recovery", "--smoke"] + Self.disk) as? RecoveryWorkload)
+        #expect(throws: BenchmarkError.self) {
+            try UnflushedPuts.runAndDie(
+                at: "/proc/no/such", 0..<1, .tiny, room: 1, workload.common)
         }
     }
 

@@ -45,10 +45,10 @@ enum SuitePlan {
                     "--operations", count(1_000_000, least: 100_000),
                 ], share: 3),
             SuiteStep(
-                verb: "open",
+                verb: "recovery",
                 arguments: [
                     "--entries", count(1_000_000, least: 100_000),
-                    "--chunks", count(1_000, least: 100),
+                    "--chunks", count(1_000, least: 100), "--unflushed", count(100, least: 20),
                 ], share: 1),
             SuiteStep(
                 verb: "mixed",

@@ -86,10 +86,10 @@ struct BenchStore: Sendable {
         work.bytes += source.geometry.chunkBytes
     }
 
-    /// One durable put. *Returns:* its bytes.
-    func putOne(_ chunk: Int) async throws -> Int {
+    /// One put. *Returns:* its bytes.
+    func putOne(_ chunk: Int, _ durability: Durability = .durable) async throws -> Int {
         var work = Work()
-        try await put(chunk, .durable, &work)
+        try await put(chunk, durability, &work)
         return work.bytes
     }
 

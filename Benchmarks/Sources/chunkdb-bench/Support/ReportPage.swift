@@ -37,6 +37,9 @@ struct ReportPage {
         Chart(title: "CPU-seconds a GiB", metric: "cpuSecondsPerGiB") { number($0) },
         Chart(title: "Bytes an entry", metric: "bytesPerEntry") { number($0) },
         Chart(title: "Seconds a GiB", metric: "secondsPerGiB") { number($0) },
+        Chart(title: "Seconds a million entries", metric: "secondsPerMillionEntries") {
+            number($0)
+        },
         Chart(title: "Recomputation saved", metric: "savedTokenShare") { number($0) },
     ]
 

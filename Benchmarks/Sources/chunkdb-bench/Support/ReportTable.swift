@@ -28,7 +28,7 @@ struct ReportTable {
         },
         Column(title: "stored ÷ put", keys: ["storedBytesPerPayloadByte"]) { fixed($0[0], 3) },
         Column(title: "B/entry", keys: ["bytesPerEntry"]) { fixed($0[0], 1) },
-        Column(title: "ns/entry", keys: ["nanosecondsPerEntry"]) { fixed($0[0], 0) },
+        Column(title: "s/M entries", keys: ["secondsPerMillionEntries"]) { fixed($0[0], 3) },
         Column(title: "s/GiB", keys: ["secondsPerGiB"]) { fixed($0[0], 3) },
         Column(title: "hit bytes", keys: ["hitRatioByBytes"]) { percent($0[0]) },
         Column(title: "saved", keys: ["savedTokenShare"]) { percent($0[0]) },
