@@ -171,9 +171,44 @@ struct SmokeTests {
             metricNames.formUnion(metrics.keys)
             subjects.insert(try #require(result["subject"] as? String))
         }
+        for result in results { try checkCurve(result) }
         let expected = try #require(Self.expected[verb])
         #expect(expected.metrics.subtracting(metricNames).isEmpty)
         #expect(subjects == expected.subjects)
+    }
+
+    /// Who has a median and more than one operation has a curve that its percentiles lie on.
+    private func checkCurve(_ result: [String: Any]) throws {
+        let metrics = try #require(result["metrics"] as? [String: Double])
+        guard let curve = result["latencyCurve"] as? [[String: Double]] else { return }
+        #expect(!curve.isEmpty && curve.count <= Latencies.percentiles.count)
+        #expect(curve.first?["percentile"] == 0)
+        for (one, next) in zip(curve, curve.dropFirst()) {
+            #expect(try #require(one["percentile"]) < #require(next["percentile"]))
+            #expect(try #require(one["nanoseconds"]) <= #require(next["nanoseconds"]))
+        }
+        for (name, percentile) in [("p90Nanoseconds", 90.0), ("p99Nanoseconds", 99)] {
+            guard let point = curve.first(where: { $0["percentile"] == percentile }) else {
+                continue
+            }
+            #expect(point["nanoseconds"] == metrics[name])
+        }
+    }
+
+    @Test func curvesEndWhereOperationsDo() throws {
+        var latencies = Latencies()
+        #expect(latencies.curve == nil && latencies.metrics.isEmpty)
+        latencies.add([5])
+        #expect(latencies.curve == nil && latencies.metrics["p50Nanoseconds"] == 5)
+        latencies = Latencies()
+        latencies.add((1...100).map { UInt64($0) })
+        let curve = try #require(latencies.curve)
+        #expect(curve.first == LatencyPoint(percentile: 0, nanoseconds: 1))
+        #expect(curve.last == LatencyPoint(percentile: 99, nanoseconds: 99))
+        #expect(curve.count == 17 && curve[8] == LatencyPoint(percentile: 90, nanoseconds: 90))
+        latencies.add((1...20_000).map { UInt64($0) })
+        #expect(latencies.curve?.last?.percentile == 99.99)
+        #expect(latencies.curve?.count == Latencies.percentiles.count)
     }
 
     @Test(arguments: [

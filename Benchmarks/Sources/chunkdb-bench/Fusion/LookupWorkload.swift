@@ -83,7 +83,7 @@ struct LookupWorkload: Workload {
                             deviationProfile: [Float16](repeating: 0.5, count: tokenCount)),
                         durability: .written)
                 }
-                var (find, cost): ([Double], [Double]) = ([], [])
+                var (find, cost): ([UInt64], [UInt64]) = ([], [])
                 for _ in 0...repeats {
                     let start = Clocks.now
                     let found = try await space.find([key])[key] ?? []
@@ -93,19 +93,17 @@ struct LookupWorkload: Workload {
                     guard found.count == number, best.map({ $0 < 1 }) == true else {
                         throw BenchmarkError.wrongBytes("\(found.count) variants of \(number)")
                     }
-                    find.append(Double(middle - start))
-                    cost.append(Double(end - middle))
+                    find.append(middle - start)
+                    cost.append(end - middle)
                 }
                 // The first asking reads headers.
                 for (name, all) in [("find", find.dropFirst()), ("fix cost", cost.dropFirst())] {
-                    let ordered = all.sorted()
+                    var latencies = Latencies()
+                    latencies.add(all)
                     results.append(
                         BenchmarkResult(
                             name: "\(name), \(number) variants", subject: "chunkdb",
-                            metrics: [
-                                "p50Nanoseconds": ordered[ordered.count / 2],
-                                "p99Nanoseconds": ordered[ordered.count * 99 / 100],
-                            ]))
+                            metrics: latencies.metrics, latencyCurve: latencies.curve))
                 }
             }
             let traits = db.disk

@@ -83,6 +83,11 @@ struct Tally {
 
     mutating func add(ratio: Double) { ratios.append(ratio) }
 
+    func result(name: String, subject: String) -> BenchmarkResult {
+        BenchmarkResult(
+            name: name, subject: subject, metrics: metrics, latencyCurve: latencies.curve)
+    }
+
     var metrics: [String: Double] {
         var metrics: [String: Double] = [
             "operationsPerSecond": median(operationRates),
@@ -140,12 +145,11 @@ func interleave(
         }
     }
     var results = zip(subjects, tallies).map { subject, tally in
-        BenchmarkResult(name: subject.name, subject: subject.subject, metrics: tally.metrics)
+        tally.result(name: subject.name, subject: subject.subject)
     }
     if let yardstick {
         results.insert(
-            BenchmarkResult(
-                name: yardstick.name, subject: yardstick.subject, metrics: yard.metrics), at: 0)
+            yard.result(name: yardstick.name, subject: yardstick.subject), at: 0)
     }
     return results
 }

@@ -81,6 +81,7 @@ struct ReportPage {
         return facts.map { "<p class=\"quiet\">\(Self.escaped($0))</p>\n" }.joined()
             + "<ul>\(notes)</ul>\n"
             + Self.charts.compactMap(plot).joined(separator: "\n")
+            + LatencyPlot(results: report.results).html
     }
 
     static func document(title: String, body: String) -> String {
@@ -111,6 +112,13 @@ struct ReportPage {
         .quiet { color: var(--quiet); margin: .2rem 0; } svg { display: block; width: 100%; }
         .label { display: flex; justify-content: space-between; gap: 1rem; font-size: .85rem; }
         .ours { fill: var(--bar); } .other { fill: var(--other); }
+        .curves { max-width: 40rem; } .curves text { fill: var(--quiet); font-size: 11px; }
+        .grid { stroke: var(--other); stroke-width: .5; opacity: .5; fill: none; }
+        .curves polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
+        .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; font-size: .85rem; }
+        .legend svg { display: inline-block; width: 1.6rem; height: .6rem; margin-right: .4rem; }
+        .c0 { stroke: var(--bar); } .c1 { stroke: var(--other); } .c2 { stroke: var(--rule); }
+        .c3 { stroke: #6f6fd0; } .c4 { stroke: #c0508a; } .c5 { stroke: #3f8fc4; }
         table { border-collapse: collapse; display: block; overflow-x: auto; margin: .6rem 0; }
         td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top; }
         summary { font-size: 1.2rem; margin-top: 1.2rem; cursor: pointer; }

@@ -202,7 +202,7 @@ struct ChurnWorkload: Workload {
         }
         let names = ["chunkdb, full", "chunkdb, roomy"]
         var results = zip(names, tallies).map { name, tally in
-            BenchmarkResult(name: "reads beside puts", subject: name, metrics: tally.metrics)
+            tally.result(name: "reads beside puts", subject: name)
         }
         results[0].metrics["p99Ratio"] = median(ratios)
         results[0].metrics["p99RatioLow"] = ratios.min()

@@ -183,16 +183,16 @@ struct IndexWorkload: Workload {
             return IndexQuestion.all.flatMap { question in
                 kinds.compactMap { kind in
                     let row = Row(question: question, kind: kind)
-                    guard var metrics = tallies[row]?.metrics else { return nil }
+                    guard let tally = tallies[row] else { return nil }
+                    var result = tally.result(
+                        name: "\(question.name), \(threads)", subject: kind.rawValue)
                     if let ratios = ratios[row] {
-                        metrics["oursRatio"] = median(ratios)
-                        metrics["oursRatioLow"] = ratios.min()
-                        metrics["oursRatioHigh"] = ratios.max()
+                        result.metrics["oursRatio"] = median(ratios)
+                        result.metrics["oursRatioLow"] = ratios.min()
+                        result.metrics["oursRatioHigh"] = ratios.max()
                     }
-                    if question == .load { metrics.merge(facts[kind] ?? [:]) { $1 } }
-                    return BenchmarkResult(
-                        name: "\(question.name), \(threads)", subject: kind.rawValue,
-                        metrics: metrics)
+                    if question == .load { result.metrics.merge(facts[kind] ?? [:]) { $1 } }
+                    return result
                 }
             }
         }

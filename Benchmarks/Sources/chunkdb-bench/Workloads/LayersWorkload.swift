@@ -214,7 +214,7 @@ struct LayersWorkload: Workload {
         metrics["feedCount"] = Double(latencies.count)
         return BenchmarkResult(
             name: "\(preset.rawValue), first layer of \(promptSize), \(ByteCount(UInt64(bytes)))",
-            subject: "chunkdb", metrics: metrics)
+            subject: "chunkdb", metrics: metrics, latencyCurve: latencies.curve)
     }
 
     private func feed(

@@ -87,17 +87,18 @@ struct MixedWorkload: Workload {
             ratios.append(p99(mixed[.read]) / p99(quiet[.read]))
         }
         report.results.append(
-            BenchmarkResult(name: "reads alone", subject: "chunkdb", metrics: alone.metrics))
+            alone.result(name: "reads alone", subject: "chunkdb"))
         for kind in MixedTraffic.Kind.allCases {
-            guard var metrics = tallies[kind]?.metrics else { continue }
+            guard let tally = tallies[kind] else { continue }
+            var result = tally.result(name: kind.rawValue, subject: "chunkdb")
             // The process's, of all kinds together.
-            metrics["cpuSecondsPerGiB"] = nil
+            result.metrics["cpuSecondsPerGiB"] = nil
             if kind == .read {
-                metrics["p99Ratio"] = median(ratios)
-                (metrics["p99RatioLow"], metrics["p99RatioHigh"]) = (ratios.min(), ratios.max())
+                result.metrics["p99Ratio"] = median(ratios)
+                result.metrics["p99RatioLow"] = ratios.min()
+                result.metrics["p99RatioHigh"] = ratios.max()
             }
-            report.results.append(
-                BenchmarkResult(name: kind.rawValue, subject: "chunkdb", metrics: metrics))
+            report.results.append(result)
         }
         report.addPageCache(
             "page cache", subject: "chunkdb", below: store.path,

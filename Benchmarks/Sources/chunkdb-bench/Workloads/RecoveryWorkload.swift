@@ -114,15 +114,16 @@ struct RecoveryWorkload: Workload {
 
         var medianNanoseconds: Double { tally.metrics["p50Nanoseconds"] ?? 0 }
         var result: BenchmarkResult {
-            var metrics = tally.metrics.merging(extra) { $1 }
-            metrics["entryCount"] = Double(entryCount)
+            var result = tally.result(name: name, subject: "chunkdb")
+            result.metrics.merge(extra) { $1 }
+            result.metrics["entryCount"] = Double(entryCount)
             let seconds = medianNanoseconds / 1e9
-            metrics["secondsPerMillionEntries"] = seconds / Double(entryCount) * 1e6
+            result.metrics["secondsPerMillionEntries"] = seconds / Double(entryCount) * 1e6
             if let logBytes {
-                metrics["logBytes"] = Double(logBytes)
-                metrics["secondsPerGiB"] = seconds / (Double(logBytes) / 1_073_741_824)
+                result.metrics["logBytes"] = Double(logBytes)
+                result.metrics["secondsPerGiB"] = seconds / (Double(logBytes) / 1_073_741_824)
             }
-            return BenchmarkResult(name: name, subject: "chunkdb", metrics: metrics)
+            return result
         }
         mutating func add(from start: Clocks, to end: Clocks) {
             let time = end.nanoseconds - start.nanoseconds
