@@ -212,13 +212,15 @@ struct SmokeTests {
     }
 
     @Test(arguments: [
-        ["device", "--size", "5"], ["device", "--depth", "0"], ["fill", "--preset", "gpt"],
+        ["device", "--size", "5"], ["device", "--depth", "0"], ["fill", "--model", "gpt"],
         ["fill", "--rounds", "0"], ["read", "--depth", "-1"], ["index", "--entries", "0"],
         ["device", "--size", "9999999999GiB"], ["nonsense"], ["traces", "--policies", "arc"],
         ["traces", "--sizes", "0"], ["traces", "--sizes", "101"], ["traces", "--traces", "tide"],
         ["traces", "--admission", "thrice"], ["quality", "--limit", "0"],
         ["reuse", "--chunks", "3"], ["reuse", "--least", "0"], ["ttft", "--width", "100"],
         ["ttft", "--rounds", "0"], ["lookup", "--variants", "0"],
+        ["fill", "--threads", "2"], ["fill", "--capacity", "1MiB"], ["fill", "--tokens", "0"],
+        ["read", "--skew", "9"], ["read", "--threads", "9"], ["mixed", "--threads", "9"],
         ["mixed", "--reads", "0"], ["mixed", "--puts", "11"], ["mixed", "--skew", "9"],
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
         ["recovery", "--unflushed", "0"], ["open"], ["layers", "--prompts", "17"],
@@ -232,7 +234,7 @@ struct SmokeTests {
     @Test("`layers` counts planes that had to be copied")
     func layersCountsCopies() throws {
         let words = [
-            "layers", "--preset", "tiny", "--prompts", "3", "--chunks", "3", "--rounds", "1",
+            "layers", "--model", "tiny", "--prompts", "3", "--chunks", "3", "--rounds", "1",
             "--window", "0.001", "--directory", FileManager.default.temporaryDirectory.path,
         ]
         // Rows of 256 bytes: 16 tokens are a unit, 33 end inside one.

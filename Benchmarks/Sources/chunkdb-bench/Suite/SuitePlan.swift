@@ -36,7 +36,7 @@ enum SuitePlan {
                 ], share: 3),
             SuiteStep(
                 verb: "layers",
-                arguments: ["--preset", "llama-3-8b", "qwen2.5-7b", "deepseek-v3", "tiny"],
+                arguments: ["--model", "llama-3-8b", "qwen2.5-7b", "deepseek-v3", "tiny"],
                 share: 3),
             SuiteStep(
                 verb: "index",

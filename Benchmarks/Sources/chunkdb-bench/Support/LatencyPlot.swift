@@ -10,7 +10,7 @@ struct LatencyPlot {
     private static let curvesPerChart = 6
     /// As wide as a phone, so that words are never drawn smaller than they are.
     private static let size = (width: 400.0, height: 240.0)
-    private static let inset = (left: 46.0, top: 8.0, right: 12.0, bottom: 22.0)
+    private static let inset = (left: 52.0, top: 8.0, right: 22.0, bottom: 22.0)
 
     private struct Curve {
         let title: String

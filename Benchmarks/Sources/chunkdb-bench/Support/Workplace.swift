@@ -87,14 +87,14 @@ func blocking<Success: Sendable>(
     }.get()
 }
 
-/// The same on several threads at once, with all their work together.
-func onCallers(_ count: Int, _ operation: @escaping @Sendable (_ caller: Int) async throws -> Work)
-    throws -> Work
-{
-    let results = Mutex<[Result<Work, any Error>]>([])
-    DispatchQueue.concurrentPerform(iterations: count) { caller in
-        let result = Result { try blocking { try await operation(caller) } }
+/// The same on several threads at once.
+func onThreads<Success: Sendable>(
+    _ count: Int, _ operation: @escaping @Sendable (_ thread: Int) async throws -> Success
+) throws -> [Success] {
+    let results = Mutex<[Result<Success, any Error>]>([])
+    DispatchQueue.concurrentPerform(iterations: count) { thread in
+        let result = Result { try blocking { try await operation(thread) } }
         results.withLock { $0.append(result) }
     }
-    return try results.withLock { try $0.reduce(Work()) { try $0 + $1.get() } }
+    return try results.withLock { try $0.map { try $0.get() } }
 }

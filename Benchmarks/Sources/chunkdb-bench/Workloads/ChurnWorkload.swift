@@ -23,7 +23,7 @@ struct ChurnWorkload: Workload {
     var duration: Double? { limit.duration }
 
     @Option(help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var preset: Preset = .llama3_1b
+    var model: Preset = .llama3_1b
     @Option(help: "Of the store that is full.") var capacity = ByteSize(2 << 30)
     @Option(help: "zipf, drift, scan, tenants, mixed, documents-14; at 10 % of its bytes.")
     var trace: TraceKind = .zipf
@@ -47,7 +47,7 @@ struct ChurnWorkload: Workload {
         }
     }
 
-    private var geometry: ChunkGeometry { (common.smoke ? .tiny : preset).geometry }
+    private var geometry: ChunkGeometry { (common.smoke ? .tiny : model).geometry }
     private var capacityBytes: Int { common.smoke ? 16 << 20 : capacity.byteCount }
     private var promptCount: Int { common.smoke ? 60 : prompts }
     private var readCount: Int { common.smoke ? 64 : reads }
@@ -56,7 +56,7 @@ struct ChurnWorkload: Workload {
 
     var facts: [String: OptionValue] {
         [
-            "preset": .text(geometry.name), "capacityBytes": .number(capacityBytes),
+            "model": .text(geometry.name), "capacityBytes": .number(capacityBytes),
             "trace": .text(trace.rawValue), "prompts": .number(promptCount),
             "policies": .text(policies.joined(separator: ",")), "reads": .number(readCount),
             "rounds": .number(roundCount),

@@ -23,9 +23,9 @@ struct LayersWorkload: Workload {
     @Option(
         parsing: .upToNextOption,
         help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var preset: [Preset] = [.llama3_8b, .llama3_70b, .qwen2_5_7b, .deepseekV3, .tiny]
+    var model: [Preset] = [.llama3_8b, .llama3_70b, .qwen2_5_7b, .deepseekV3, .tiny]
 
-    @Option(help: "Tokens of a chunk (default: the preset's).")
+    @Option(help: "Tokens of a chunk (default: the model's).")
     var tokens: Int?
 
     @Option(parsing: .upToNextOption, help: "Chunks of a prompt.")
@@ -50,7 +50,7 @@ struct LayersWorkload: Workload {
     var rounds = 9
 
     func validate() throws {
-        guard !preset.isEmpty, !prompts.isEmpty, prompts.allSatisfy({ (1...1_024).contains($0) }),
+        guard !model.isEmpty, !prompts.isEmpty, prompts.allSatisfy({ (1...1_024).contains($0) }),
             chunks >= prompts.max() ?? 0, (1...1_024).contains(layersAhead),
             (1...256).contains(depth), window > 0, window <= 1, rounds > 0,
             (1...65_536).contains(tokens ?? 1)
@@ -61,22 +61,22 @@ struct LayersWorkload: Workload {
         }
     }
 
-    private var presets: [Preset] { common.smoke ? [.tiny] : preset }
+    private var models: [Preset] { common.smoke ? [.tiny] : model }
     private var promptSizes: [Int] { common.smoke ? prompts.filter { $0 <= 4 } : prompts }
     private var chunkCount: Int { common.smoke ? 8 : chunks }
     private var roundCount: Int { common.smoke ? 2 : rounds }
 
-    private func geometry(_ preset: Preset) -> ChunkGeometry {
-        var geometry = preset.geometry
+    private func geometry(_ model: Preset) -> ChunkGeometry {
+        var geometry = model.geometry
         if let tokens, !common.smoke { geometry.tokenCount = tokens }
         return geometry
     }
 
     var facts: [String: OptionValue] {
         [
-            "presets": .text(presets.map(\.rawValue).joined(separator: ",")),
+            "models": .text(models.map(\.rawValue).joined(separator: ",")),
             "tokens": .text(
-                presets.map { "\(geometry($0).tokenCount)" }.joined(separator: ",")),
+                models.map { "\(geometry($0).tokenCount)" }.joined(separator: ",")),
             "prompts": .text(promptSizes.map(String.init).joined(separator: ",")),
             "chunks": .number(chunkCount), "layersAhead": .number(layersAhead),
             "depth": .number(depth), "verification": .flag(!noVerification),
@@ -85,20 +85,20 @@ struct LayersWorkload: Workload {
     }
 
     var writtenBytes: Int {
-        presets.reduce(0) { $0 + 2 * chunkCount * geometry($1).chunkBytes }
+        models.reduce(0) { $0 + 2 * chunkCount * geometry($1).chunkBytes }
     }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
-        let largest = presets.map { geometry($0).chunkBytes }.max() ?? 0
+        let largest = models.map { geometry($0).chunkBytes }.max() ?? 0
         try workplace.requireSpace(2 * chunkCount * largest)
         let progress = Progress(
-            stepCount: presets.count
+            stepCount: models.count
                 * windowCount(rounds: roundCount, subjects: promptSizes.count))
         defer { progress.finish() }
-        for (place, preset) in presets.enumerated() {
+        for (place, model) in models.enumerated() {
             try measure(
-                preset, in: workplace, &report, progress,
-                share: 1 / Double(presets.count - place))
+                model, in: workplace, &report, progress,
+                share: 1 / Double(models.count - place))
         }
         report.notes += [
             "feed: `ChunkFeed` over a prompt of different chunks, "
@@ -112,12 +112,12 @@ struct LayersWorkload: Workload {
     }
 
     private func measure(
-        _ preset: Preset, in workplace: Workplace, _ report: inout BenchmarkReport,
+        _ model: Preset, in workplace: Workplace, _ report: inout BenchmarkReport,
         _ progress: Progress, share: Double
     ) throws {
-        let geometry = geometry(preset)
+        let geometry = geometry(model)
         let storeBytes = chunkCount * geometry.chunkBytes
-        let place = workplace.directory(preset.rawValue)
+        let place = workplace.directory(model.rawValue)
         // One geometry at a time on the disk.
         defer { if !common.keep { try? FileManager.default.removeItem(atPath: place) } }
         try FileManager.default.createDirectory(
@@ -128,16 +128,14 @@ struct LayersWorkload: Workload {
         defer { try? store.close() }
         _ = try store.put(0..<chunkCount, writers: 1)
         report.takeTraits(store.db.disk)
-        // Direct transfers are of whole units.
-        let unit = max(store.db.disk.alignment, 4_096)
         let loop = try DeviceLoop(
             directory: place + "/device",
-            operationBytes: (geometry.layerBytes + unit - 1) / unit * unit, depth: depth,
+            operationBytes: geometry.layerBytes, depth: depth,
             fileBytes: storeBytes, options: common.disk)
         defer { try? loop.close() }
         try loop.fill()
         let windowBytes = try windowBytes(loop)
-        let name = "\(preset.rawValue), layer \(geometry.layerText)"
+        let name = "\(model.rawValue), layer \(geometry.layerText)"
 
         let yardstick = Subject(name: name, subject: "device") { turn in
             var generator = generator(turn, 1)
@@ -158,7 +156,7 @@ struct LayersWorkload: Workload {
             subjects: subjects, progress: progress)
         for (index, promptSize) in promptSizes.enumerated() {
             results[index + 1].metrics.merge(fed[index].metrics) { $1 }
-            results.append(firstLayers(preset, promptSize, fed[index], results[0]))
+            results.append(firstLayers(model, promptSize, fed[index], results[0]))
         }
         report.results += results
         report.addPageCache(
@@ -202,9 +200,9 @@ struct LayersWorkload: Workload {
 
     /// The wait for the first layer, and how much longer that is than the device takes to move it.
     private func firstLayers(
-        _ preset: Preset, _ promptSize: Int, _ fed: Fed, _ device: BenchmarkResult
+        _ model: Preset, _ promptSize: Int, _ fed: Fed, _ device: BenchmarkResult
     ) -> BenchmarkResult {
-        let bytes = promptSize * geometry(preset).layerBytes
+        let bytes = promptSize * geometry(model).layerBytes
         var latencies = Latencies()
         latencies.add(fed.firstLayers)
         var metrics = latencies.metrics
@@ -213,7 +211,7 @@ struct LayersWorkload: Workload {
         }
         metrics["feedCount"] = Double(latencies.count)
         return BenchmarkResult(
-            name: "\(preset.rawValue), first layer of \(promptSize), \(ByteCount(UInt64(bytes)))",
+            name: "\(model.rawValue), first layer of \(promptSize), \(ByteCount(UInt64(bytes)))",
             subject: "chunkdb", metrics: metrics, latencyCurve: latencies.curve)
     }
 

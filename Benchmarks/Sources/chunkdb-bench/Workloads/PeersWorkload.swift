@@ -18,7 +18,7 @@ struct PeersWorkload: Workload {
     @Option(
         parsing: .upToNextOption,
         help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var preset: [Preset] = [.llama3_1b, .llama3_8b]
+    var model: [Preset] = [.llama3_1b, .llama3_8b]
 
     @Option(help: "Chunks of a prompt, whose layers are read together.")
     var prompt = 8
@@ -30,18 +30,18 @@ struct PeersWorkload: Workload {
     var rounds = 7
 
     func validate() throws {
-        guard rounds > 0, !preset.isEmpty, (1...256).contains(prompt) else {
+        guard rounds > 0, !model.isEmpty, (1...256).contains(prompt) else {
             throw ValidationError("at least one round and geometry; 1 to 256 chunks of a prompt")
         }
     }
 
-    private var presets: [Preset] { common.smoke ? [.tiny] : preset }
+    private var models: [Preset] { common.smoke ? [.tiny] : model }
     private var windowBytes: Int { common.smoke ? 1 << 19 : window.byteCount }
     private var roundCount: Int { common.smoke ? 2 : rounds }
 
     var facts: [String: OptionValue] {
         [
-            "presets": .text(presets.map(\.rawValue).joined(separator: ",")),
+            "models": .text(models.map(\.rawValue).joined(separator: ",")),
             "prompt": .number(prompt), "windowBytes": .number(windowBytes),
             "rounds": .number(roundCount),
         ]
@@ -65,8 +65,8 @@ struct PeersWorkload: Workload {
         let windows =
             roundCount * (stores + 1) + 2 + stores * rounds + 2 * rounds
             + (Fio() == nil ? 0 : 12 + rounds)
-        return presets.reduce(0) { sum, preset in
-            let bytes = preset.geometry.chunkBytes
+        return models.reduce(0) { sum, model in
+            let bytes = model.geometry.chunkBytes
             return sum + windows * max(windowBytes / bytes, 1) * bytes
         }
     }
@@ -75,18 +75,18 @@ struct PeersWorkload: Workload {
         let counted = Self.subjects.count - 1
         let storeCount = counted - (Fio() == nil ? 0 : 1)
         let progress = Progress(
-            stepCount: presets.count
+            stepCount: models.count
                 * (3 * windowCount(rounds: roundCount, subjects: counted)
                     + 2
                     * windowCount(
                         rounds: roundCount, subjects: storeCount, hasYardstick: false)))
         defer { progress.finish() }
-        for (place, preset) in presets.enumerated() {
+        for (place, model) in models.enumerated() {
             var run = try PeersRun(
-                preset.geometry, workplace, common, promptCount: prompt, roundCount: roundCount,
-                objectsPerWindow: max(windowBytes / preset.geometry.chunkBytes, 1)
+                model.geometry, workplace, common, promptCount: prompt, roundCount: roundCount,
+                objectsPerWindow: max(windowBytes / model.geometry.chunkBytes, 1)
             )
-            try run.measure(&report, progress, share: 1 / Double(presets.count - place))
+            try run.measure(&report, progress, share: 1 / Double(models.count - place))
         }
         for kind in ForeignObjectStore.Kind.allCases where !kind.isBuilt {
             report.notes.append("SKIPPED: \(kind.rawValue); install \(kind.package) and build anew")

@@ -1,5 +1,6 @@
-// Question: how long does a store take to open, also after its process died, and to close? A bad answer: longer than reading its
-// checkpoint explains, or, without one, longer than reading the log's headers does.
+// Question: how long does a store take to open, also after its process died, and to close? A bad
+// answer: longer than reading its checkpoint explains, or, without one, longer than reading the
+// log's headers does.
 //
 // Three stores. One has a checkpoint of generated entries: what an entry costs. One is a log of
 // real chunks; it is opened with its checkpoint, and again with the checkpoint deleted: what a GiB
@@ -22,7 +23,7 @@ struct RecoveryWorkload: Workload {
     @Option(help: "Generated entries.") var entries = 1_000_000
     @Option(help: "Chunks in the log that is recovered.") var chunks = 1_000
     @Option(help: "Chunks put and not flushed by a process that then dies.") var unflushed = 100
-    @Option(help: "What they are chunks of.") var preset = Preset.llama3_1b
+    @Option(help: "What they are chunks of.") var model = Preset.llama3_1b
     @Option(help: "How often each is opened; they take turns.") var rounds = 7
 
     func validate() throws {
@@ -31,7 +32,7 @@ struct RecoveryWorkload: Workload {
         }
     }
 
-    private var geometry: ChunkGeometry { (common.smoke ? .tiny : preset).geometry }
+    private var geometry: ChunkGeometry { (common.smoke ? .tiny : model).geometry }
     private var entryCount: Int { common.smoke ? 2_000 : entries }
     private var chunkCount: Int { common.smoke ? 20 : chunks }
     private var unflushedCount: Int { common.smoke ? 5 : unflushed }
@@ -41,7 +42,7 @@ struct RecoveryWorkload: Workload {
         [
             "entries": .number(entryCount), "chunks": .number(chunkCount),
             "unflushed": .number(unflushedCount),
-            "rounds": .number(roundCount), "preset": .text(preset.rawValue),
+            "rounds": .number(roundCount), "model": .text(model.rawValue),
         ]
     }
 
@@ -86,7 +87,7 @@ struct RecoveryWorkload: Workload {
             progress.advance(bare.name)
             let known = round * unflushedCount
             try UnflushedPuts.runAndDie(
-                at: mortal, known..<known + unflushedCount, common.smoke ? .tiny : preset,
+                at: mortal, known..<known + unflushedCount, common.smoke ? .tiny : model,
                 room: mortalCount, common)
             try open(mortal, &died, &ignored, &report, known: known)
             progress.advance(died.name)

@@ -12,7 +12,7 @@ struct UnflushedPuts: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @Option var store: String
-    @Option var preset: Preset
+    @Option var model: Preset
     @Option var first: Int
     @Option var end: Int
     @Option var room: Int
@@ -20,7 +20,7 @@ struct UnflushedPuts: ParsableCommand {
     func run() throws {
         guard first >= 0, first < end else { throw ValidationError("no chunks") }
         let store = try BenchStore(
-            at: store, source: ChunkSource(preset.geometry, seed: common.seed), chunkCount: room,
+            at: store, source: ChunkSource(model.geometry, seed: common.seed), chunkCount: room,
             common: common)
         let chunks = first..<end
         try blocking { for chunk in chunks { _ = try await store.putOne(chunk, .written) } }
@@ -29,14 +29,14 @@ struct UnflushedPuts: ParsableCommand {
 
     /// *Throws:* when that process ended in another way.
     static func runAndDie(
-        at store: String, _ chunks: Range<Int>, _ preset: Preset, room: Int,
+        at store: String, _ chunks: Range<Int>, _ model: Preset, room: Int,
         _ common: CommonOptions
     ) throws {
         let process = Process()
         process.executableURL = try executable()
         process.arguments =
             [
-                "put-and-die", "--store", store, "--preset", preset.rawValue,
+                "put-and-die", "--store", store, "--model", model.rawValue,
                 "--first", "\(chunks.lowerBound)", "--end", "\(chunks.upperBound)",
                 "--room", "\(room)",
             ] + common.passedOn
