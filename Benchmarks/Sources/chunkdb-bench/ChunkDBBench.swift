@@ -11,10 +11,12 @@ struct ChunkDBBench: ParsableCommand {
         discussion:
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
-            DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, IndexWorkload.self,
-            OpenWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
+            DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, LayersWorkload.self,
+            IndexWorkload.self,
+            RecoveryWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
             PeersWorkload.self, MixedWorkload.self,
-            CompareVerb.self, PlotVerb.self,
+            SuiteVerb.self, CompareVerb.self, PlotVerb.self,
+            UnflushedPuts.self,
         ])
 }

@@ -124,7 +124,61 @@ struct CompareTests {
         #expect(page.components(separatedBy: "<line ").count == 3)
         #expect(page.contains("x2=\"1000.0\""))
         #expect(page.contains(try #require(report.resultDigest)))
+        #expect(!page.contains("<polyline"))
         // Nothing is overwritten.
         #expect(throws: (any Error).self) { try verb.run() }
+    }
+}
+
+@Suite("Curves of latencies")
+struct LatencyPlotTests {
+    private func results(_ count: Int) -> [BenchmarkResult] {
+        (0..<count).map { index in
+            var latencies = Latencies()
+            latencies.add((1...1_000).map { UInt64($0 * (index + 1)) * 100 })
+            return BenchmarkResult(
+                name: "layer <\(index)>", subject: "chunkdb", metrics: latencies.metrics,
+                latencyCurve: latencies.curve)
+        }
+    }
+
+    @Test("stay inside their chart, six to one, with a line of the legend each")
+    func charts() throws {
+        let html = LatencyPlot(results: results(7)).html
+        #expect(html.components(separatedBy: "class=\"curves\"").count == 3)
+        // One in the chart and one in the legend.
+        #expect(html.components(separatedBy: "<polyline ").count == 15)
+        #expect(html.contains("layer &lt;6&gt;, chunkdb") && !html.contains("layer <"))
+        // 100 ns to 700 µs: decades from 100 ns to 1 ms.
+        #expect(html.contains(">100 ns<") && html.contains(">1 ms<") && !html.contains(">10 ms<"))
+        let lines = html.components(separatedBy: "points=\"").dropFirst()
+            .compactMap { $0.components(separatedBy: "\"").first }
+        for line in lines {
+            let pairs = line.split(separator: " ").map { $0.split(separator: ",") }
+            let places = pairs.map { $0.compactMap { Double($0) } }
+            #expect(places.allSatisfy { $0.count == 2 && (0...400).contains($0[0]) })
+            #expect(places.allSatisfy { (0...240).contains($0[1]) })
+            // Later percentiles lie higher, and no further left.
+            for (one, next) in zip(places, places.dropFirst()) where places.count > 2 {
+                #expect(next[0] >= one[0] && next[1] < one[1])
+            }
+        }
+    }
+
+    @Test("are not drawn where nothing was timed")
+    func none() {
+        #expect(LatencyPlot(results: []).html.isEmpty)
+        let bare = BenchmarkResult(name: "x", subject: "y", metrics: ["p50Nanoseconds": 1])
+        #expect(LatencyPlot(results: [bare]).html.isEmpty)
+    }
+
+    @Test("change no line of --csv")
+    func csv() throws {
+        var report = BenchmarkReport(
+            verb: "read", machine: Machine(directory: "/", traits: nil), options: [:],
+            results: results(1))
+        let with = report.csv()
+        report.results[0].latencyCurve = nil
+        #expect(report.csv() == with)
     }
 }

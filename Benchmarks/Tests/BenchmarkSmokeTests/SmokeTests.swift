@@ -21,12 +21,22 @@ struct SmokeTests {
             ["bytesPerSecond", "p99Nanoseconds", "cpuSecondsPerGiB", "ratioToDevice", "ratioHigh"],
             ["device", "chunkdb"]
         ),
+        "layers": (
+            [
+                "bytesPerSecond", "ratioToDevice", "cpuSecondsPerGiB", "transfersPerLatency",
+                "p90Nanoseconds", "p99Nanoseconds", "directPlaneCount", "feedCount",
+            ],
+            ["device", "chunkdb"]
+        ),
         "index": (
             ["operationsPerSecond", "bytesPerEntry", "p50Nanoseconds", "oursRatio", "leafFill"],
             ["chunkdb 16/24", "chunkdb 40/24", "std map + lock"]
         ),
-        "open": (
-            ["secondsPerGiB", "nanosecondsPerEntry", "p50Nanoseconds", "checkpointBytes"],
+        "recovery": (
+            [
+                "secondsPerGiB", "secondsPerMillionEntries", "p50Nanoseconds", "checkpointBytes",
+                "replayedCommitCount", "logBytes",
+            ],
             ["chunkdb"]
         ),
         "traces": (
@@ -78,7 +88,7 @@ struct SmokeTests {
         "restartCount", "bytesPerEntry", "answersRight", "divergenceNats", "reusedChunkShare",
         "exactChunkShare", "meanFixCost", "storedVariantCount", "loadSeconds", "loadedBytes",
         "movedBytes",
-        "movedShare", "deadShare", "waitedPutShare", "freedCount",
+        "movedShare", "deadShare", "waitedPutShare", "freedCount", "copiedPlaneCount",
     ]
     /// Four questions may be answered worse with a repair than without.
     static let mayBeNegative: Set<String> = ["recoveredShare", "divergenceNats"]
@@ -111,6 +121,7 @@ struct SmokeTests {
         let json = try #require(
             try JSONSerialization.jsonObject(with: Data(report.json().utf8)) as? [String: Any])
         #expect(json["verb"] as? String == verb)
+        #expect(workload.writtenBytes >= 0)
         #expect(json["schema"] as? Int == 1)
         let options = try #require(json["options"] as? [String: Any])
         #expect(options["smoke"] as? Bool == true)
@@ -160,24 +171,92 @@ struct SmokeTests {
             metricNames.formUnion(metrics.keys)
             subjects.insert(try #require(result["subject"] as? String))
         }
+        for result in results { try checkCurve(result) }
         let expected = try #require(Self.expected[verb])
         #expect(expected.metrics.subtracting(metricNames).isEmpty)
         #expect(subjects == expected.subjects)
     }
 
+    /// Who has a median and more than one operation has a curve that its percentiles lie on.
+    private func checkCurve(_ result: [String: Any]) throws {
+        let metrics = try #require(result["metrics"] as? [String: Double])
+        guard let curve = result["latencyCurve"] as? [[String: Double]] else { return }
+        #expect(!curve.isEmpty && curve.count <= Latencies.percentiles.count)
+        #expect(curve.first?["percentile"] == 0)
+        for (one, next) in zip(curve, curve.dropFirst()) {
+            #expect(try #require(one["percentile"]) < #require(next["percentile"]))
+            #expect(try #require(one["nanoseconds"]) <= #require(next["nanoseconds"]))
+        }
+        for (name, percentile) in [("p90Nanoseconds", 90.0), ("p99Nanoseconds", 99)] {
+            guard let point = curve.first(where: { $0["percentile"] == percentile }) else {
+                continue
+            }
+            #expect(point["nanoseconds"] == metrics[name])
+        }
+    }
+
+    @Test func curvesEndWhereOperationsDo() throws {
+        var latencies = Latencies()
+        #expect(latencies.curve == nil && latencies.metrics.isEmpty)
+        latencies.add([5])
+        #expect(latencies.curve == nil && latencies.metrics["p50Nanoseconds"] == 5)
+        latencies = Latencies()
+        latencies.add((1...100).map { UInt64($0) })
+        let curve = try #require(latencies.curve)
+        #expect(curve.first == LatencyPoint(percentile: 0, nanoseconds: 1))
+        #expect(curve.last == LatencyPoint(percentile: 99, nanoseconds: 99))
+        #expect(curve.count == 17 && curve[8] == LatencyPoint(percentile: 90, nanoseconds: 90))
+        latencies.add((1...20_000).map { UInt64($0) })
+        #expect(latencies.curve?.last?.percentile == 99.99)
+        #expect(latencies.curve?.count == Latencies.percentiles.count)
+    }
+
     @Test(arguments: [
-        ["device", "--size", "5"], ["device", "--depth", "0"], ["fill", "--preset", "gpt"],
+        ["device", "--size", "5"], ["device", "--depth", "0"], ["fill", "--model", "gpt"],
         ["fill", "--rounds", "0"], ["read", "--depth", "-1"], ["index", "--entries", "0"],
         ["device", "--size", "9999999999GiB"], ["nonsense"], ["traces", "--policies", "arc"],
         ["traces", "--sizes", "0"], ["traces", "--sizes", "101"], ["traces", "--traces", "tide"],
         ["traces", "--admission", "thrice"], ["quality", "--limit", "0"],
         ["reuse", "--chunks", "3"], ["reuse", "--least", "0"], ["ttft", "--width", "100"],
         ["ttft", "--rounds", "0"], ["lookup", "--variants", "0"],
+        ["fill", "--threads", "2"], ["fill", "--capacity", "1MiB"], ["fill", "--tokens", "0"],
+        ["read", "--skew", "9"], ["read", "--threads", "9"], ["mixed", "--threads", "9"],
         ["mixed", "--reads", "0"], ["mixed", "--puts", "11"], ["mixed", "--skew", "9"],
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
+        ["recovery", "--unflushed", "0"], ["open"], ["layers", "--prompts", "17"],
+        ["layers", "--window", "2"],
+        ["suite", "--minutes", "0"], ["suite", "--verbs", "tide"], ["fill", "--duration", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try ChunkDBBench.parseAsRoot(arguments) }
+    }
+
+    @Test("`layers` counts planes that had to be copied")
+    func layersCountsCopies() throws {
+        let words = [
+            "layers", "--model", "tiny", "--prompts", "3", "--chunks", "3", "--rounds", "1",
+            "--window", "0.001", "--directory", FileManager.default.temporaryDirectory.path,
+        ]
+        // Rows of 256 bytes: 16 tokens are a unit, 33 end inside one.
+        for (tokens, isCopied) in [("16", false), ("33", true)] {
+            let workload = try #require(
+                try ChunkDBBench.parseAsRoot(words + ["--tokens", tokens] + Self.disk)
+                    as? any Workload)
+            let metrics = try #require(
+                try workload.report().results.first { $0.name.contains("feed of 3") }?.metrics)
+            #expect(try #require(metrics["directPlaneCount"]) > 0)
+            #expect((try #require(metrics["copiedPlaneCount"]) > 0) == isCopied)
+        }
+    }
+
+    @Test("`recovery` refuses a process that did not die as it should")
+    func recoveryNeedsADeath() throws {
+        let workload = try #require(
+            try ChunkDBBench.parseAsRoot(["recovery", "--smoke"] + Self.disk) as? RecoveryWorkload)
+        #expect(throws: BenchmarkError.self) {
+            try UnflushedPuts.runAndDie(
+                at: "/proc/no/such", 0..<1, .tiny, room: 1, workload.common)
+        }
     }
 
     @Test func saysWhenThereIsNoSuchDirectory() throws {
@@ -206,5 +285,12 @@ struct SmokeTests {
         #expect(Preset.llama3_8b.geometry.chunkBytes == 32 << 20)
         #expect(Preset.llama3_8b.geometry.layerBytes == 1 << 20)
         #expect(Preset.llama3_1b.geometry.chunkBytes == 2 << 20)
+        #expect(Preset.llama3_70b.geometry.chunkBytes == 80 << 20)
+        #expect(Preset.qwen2_5_7b.geometry.chunkBytes == 14 << 20)
+        #expect(Preset.mistral_7b.geometry.chunkBytes == 32 << 20)
+        #expect(Preset.deepseekV3.geometry.chunkBytes == 61 * (512 + 64) * 2 * 256)
+        for preset in Preset.allCases {
+            #expect(throws: Never.self) { try preset.geometry.binding.validate() }
+        }
     }
 }

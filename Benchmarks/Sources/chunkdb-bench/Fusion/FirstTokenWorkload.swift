@@ -19,6 +19,8 @@ struct FirstTokenWorkload: Workload {
         abstract: "Time to the first token of a prompt whose chunks lie cold on the disk.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Layers of the model.") var layers = 16
     @Option(help: "Its width, a multiple of 256.") var width = 512
@@ -83,6 +85,12 @@ struct FirstTokenWorkload: Workload {
         ]
     }
 
+    /// Every chunk alone and behind others, float16.
+    var writtenBytes: Int {
+        let row = max(shape.width / 64 / 4, 1) * 64 * 2
+        return 2 * 2 * row * shape.layers * shape.chunks * shape.chunkTokens
+    }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let model = try TimingModel.make(
             layerCount: shape.layers, hiddenSize: shape.width, seed: common.seed)
@@ -99,12 +107,12 @@ struct FirstTokenWorkload: Workload {
         defer { progress.finish() }
         var samples = [[FirstTokenBench.Sample]](repeating: [], count: modes.count)
         // The first round is not counted: memory is touched for the first time.
-        for round in 0...shape.rounds {
+        for round in workplace.budget.rounds(shape.rounds, from: -1) {
             for (index, mode) in modes.enumerated() {
                 let sample = try bench.run(
                     mode.mode, isContextual: mode.isContextual, compute, mode.change)
                 progress.advance(mode.name)
-                if round > 0 || shape.rounds == 1 { samples[index].append(sample) }
+                if round >= 0 || shape.rounds == 1 { samples[index].append(sample) }
             }
         }
         let full = samples[0].map(\.fed).median

@@ -43,6 +43,8 @@ struct LookupWorkload: Workload {
             repeating: LayerGeometry(kvHeadCount: 1, headDimension: 8), count: 2),
         elementType: .float16, rotary: RotaryEmbedding(base: 10_000, dimension: 8))
 
+    var writtenBytes: Int { variants.reduce(0, +) * chunkTokens * 4 * 16 }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let options = StoreOptions(
             capacity: .mebibytes(256), segmentSize: .mebibytes(8), disk: common.disk)
@@ -81,7 +83,7 @@ struct LookupWorkload: Workload {
                             deviationProfile: [Float16](repeating: 0.5, count: tokenCount)),
                         durability: .written)
                 }
-                var (find, cost): ([Double], [Double]) = ([], [])
+                var (find, cost): ([UInt64], [UInt64]) = ([], [])
                 for _ in 0...repeats {
                     let start = Clocks.now
                     let found = try await space.find([key])[key] ?? []
@@ -91,19 +93,17 @@ struct LookupWorkload: Workload {
                     guard found.count == number, best.map({ $0 < 1 }) == true else {
                         throw BenchmarkError.wrongBytes("\(found.count) variants of \(number)")
                     }
-                    find.append(Double(middle - start))
-                    cost.append(Double(end - middle))
+                    find.append(middle - start)
+                    cost.append(end - middle)
                 }
                 // The first asking reads headers.
                 for (name, all) in [("find", find.dropFirst()), ("fix cost", cost.dropFirst())] {
-                    let ordered = all.sorted()
+                    var latencies = Latencies()
+                    latencies.add(all)
                     results.append(
                         BenchmarkResult(
                             name: "\(name), \(number) variants", subject: "chunkdb",
-                            metrics: [
-                                "p50Nanoseconds": ordered[ordered.count / 2],
-                                "p99Nanoseconds": ordered[ordered.count * 99 / 100],
-                            ]))
+                            metrics: latencies.metrics, latencyCurve: latencies.curve))
                 }
             }
             let traits = db.disk

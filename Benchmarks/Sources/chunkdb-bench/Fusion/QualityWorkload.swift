@@ -46,6 +46,8 @@ struct QualityWorkload: Workload {
         ]
     }
 
+    var writtenBytes: Int { 0 }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         // A debug build takes a second for a prefill of the demo's model.
         let model =

@@ -58,6 +58,8 @@ struct ReuseWorkload: Workload {
             keepsRepairs: 0.3),
     ]
 
+    var writtenBytes: Int { 0 }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let trace = ReuseTrace(
             chunkCount: common.smoke ? 60 : chunks, promptCount: common.smoke ? 30 : prompts,

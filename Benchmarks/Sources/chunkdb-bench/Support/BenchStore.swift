@@ -38,14 +38,15 @@ struct BenchStore: Sendable {
 
     func key(_ chunk: Int) -> ChunkKey { namespace.key(tokens: source.tokens(chunk)) }
 
-    /// Puts chunks durably, `writers` at once. Latencies are those of whole puts, phases those of
-    /// reserving, of handing all layers over, and of committing.
-    /// Below durable, it ends with a barrier, so that the device has it all.
-    func put(_ chunks: Range<Int>, writers: Int, _ durability: Durability = .durable) throws -> Work
-    {
-        try blocking { [self] in
+    /// Puts chunks durably, `writers` at once, which are divided among `threads`. Latencies are
+    /// those of whole puts, phases those of reserving, of handing all layers over, and of
+    /// committing. Below durable, it ends with a barrier, so that the device has it all.
+    func put(
+        _ chunks: Range<Int>, writers: Int, threads: Int = 1, _ durability: Durability = .durable
+    ) throws -> Work {
+        let work = try onThreads(threads) { [self] thread in
             try await withThrowingTaskGroup(of: Work.self) { group in
-                for writer in 0..<writers {
+                for writer in stride(from: thread, to: writers, by: threads) {
                     group.addTask {
                         var work = Work()
                         for chunk in chunks where chunk % writers == writer {
@@ -54,11 +55,11 @@ struct BenchStore: Sendable {
                         return work
                     }
                 }
-                let work = try await group.reduce(Work()) { $0 + $1 }
-                if durability < .durable { try await db.barrier() }
-                return work
+                return try await group.reduce(Work()) { $0 + $1 }
             }
         }
+        if durability < .durable { try blocking { [db] in try await db.barrier() } }
+        return work.reduce(Work()) { $0 + $1 }
     }
 
     /// What `Namespace.put` does, in its three steps.
@@ -86,10 +87,10 @@ struct BenchStore: Sendable {
         work.bytes += source.geometry.chunkBytes
     }
 
-    /// One durable put. *Returns:* its bytes.
-    func putOne(_ chunk: Int) async throws -> Int {
+    /// One put. *Returns:* its bytes.
+    func putOne(_ chunk: Int, _ durability: Durability = .durable) async throws -> Int {
         var work = Work()
-        try await put(chunk, .durable, &work)
+        try await put(chunk, durability, &work)
         return work.bytes
     }
 

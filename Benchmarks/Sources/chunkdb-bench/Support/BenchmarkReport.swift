@@ -56,6 +56,8 @@ struct BenchmarkResult: Codable, Sendable {
     var subject: String
     /// Flat; the unit is the end of each name.
     var metrics: [String: Double]
+    /// Ascending; `nil` where single operations were not timed.
+    var latencyCurve: [LatencyPoint]?
 }
 
 /// An option as it was in force, defaults included.

@@ -13,6 +13,9 @@ struct ChunkGeometry: Sendable {
     let headDimension: Int
     var tokenCount: Int
     let elementType: ElementType
+    var rotaryBase: Float = 500_000
+    /// Dimensions that the rotary embedding turns; all of them where it is `nil`.
+    var rotaryDimension: Int?
 
     var planeBytes: Int {
         kvHeadCount * headDimension * elementType.byteCount * tokenCount
@@ -28,7 +31,8 @@ struct ChunkGeometry: Sendable {
                 repeating: LayerGeometry(kvHeadCount: kvHeadCount, headDimension: headDimension),
                 count: layerCount),
             elementType: elementType,
-            rotary: RotaryEmbedding(base: 500_000, dimension: headDimension))
+            rotary: RotaryEmbedding(
+                base: rotaryBase, dimension: rotaryDimension ?? headDimension))
     }
 
     var sizeText: String { ByteCount(UInt64(chunkBytes)).description }
@@ -40,6 +44,15 @@ enum Preset: String, CaseIterable, ExpressibleByArgument {
     case llama3_8b = "llama-3-8b"
     /// 16 layers × 8 KV heads × 64, bf16; 64 tokens: 2 MiB.
     case llama3_1b = "llama-3.2-1b"
+    /// 80 layers × 8 KV heads × 128, bf16; 256 tokens: 80 MiB.
+    case llama3_70b = "llama-3-70b"
+    /// 28 layers × 4 KV heads × 128, bf16; 256 tokens: 14 MiB.
+    case qwen2_5_7b = "qwen2.5-7b"
+    /// Of version 0.3: 32 layers × 8 KV heads × 128, bf16; 256 tokens: 32 MiB, as llama-3-8b.
+    case mistral_7b = "mistral-7b"
+    /// Multi-head latent attention: 61 layers × (latent 512 + rotary key 64), bf16; 256 tokens:
+    /// 17 MiB. A token's row of 576 numbers is halved, since a layer has two planes of one shape.
+    case deepseekV3 = "deepseek-v3"
     /// For smoke runs: 128 KiB.
     case tiny
     /// Eight tokens of one layer: as little on disk as a chunk can be, where entries are counted.
@@ -56,6 +69,22 @@ enum Preset: String, CaseIterable, ExpressibleByArgument {
             ChunkGeometry(
                 name: rawValue, layerCount: 16, kvHeadCount: 8, headDimension: 64,
                 tokenCount: 64, elementType: .bfloat16)
+        case .llama3_70b:
+            ChunkGeometry(
+                name: rawValue, layerCount: 80, kvHeadCount: 8, headDimension: 128,
+                tokenCount: 256, elementType: .bfloat16)
+        case .qwen2_5_7b:
+            ChunkGeometry(
+                name: rawValue, layerCount: 28, kvHeadCount: 4, headDimension: 128,
+                tokenCount: 256, elementType: .bfloat16, rotaryBase: 1_000_000)
+        case .mistral_7b:
+            ChunkGeometry(
+                name: rawValue, layerCount: 32, kvHeadCount: 8, headDimension: 128,
+                tokenCount: 256, elementType: .bfloat16, rotaryBase: 1_000_000)
+        case .deepseekV3:
+            ChunkGeometry(
+                name: rawValue, layerCount: 61, kvHeadCount: 1, headDimension: 288,
+                tokenCount: 256, elementType: .bfloat16, rotaryBase: 10_000, rotaryDimension: 64)
         case .tiny:
             ChunkGeometry(
                 name: rawValue, layerCount: 4, kvHeadCount: 2, headDimension: 64,

@@ -46,7 +46,7 @@ struct Comparison: Codable, Sendable {
         ("p50Nanoseconds", nil, nil), ("p99Nanoseconds", nil, nil),
         ("p999Nanoseconds", nil, nil), ("maxNanoseconds", nil, nil),
         ("cpuSecondsPerGiB", nil, nil), ("bytesPerEntry", nil, nil),
-        ("nanosecondsPerEntry", nil, nil), ("secondsPerGiB", nil, nil),
+        ("secondsPerMillionEntries", nil, nil), ("secondsPerGiB", nil, nil),
         ("savedTokenShare", nil, nil),
     ]
 

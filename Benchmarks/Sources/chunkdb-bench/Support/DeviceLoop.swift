@@ -37,13 +37,15 @@ final class DeviceLoop: Sendable {
         init(_ buffer: consuming AlignedBuffer) { self.buffer = buffer }
     }
 
-    /// Makes a preallocated file of `fileBytes` in a new directory.
+    /// Makes a preallocated file of `fileBytes` in a new directory. Operations are rounded up to
+    /// whole units.
     init(
         directory: String, operationBytes: Int, depth: Int, fileBytes: Int, origin: Int = 0,
         spareLanes: Int = 0, options: DiskOptions
     ) throws {
         var options = options
         let laneCount = depth + spareLanes
+        let operationBytes = Self.wholeUnits(operationBytes)
         options.registeredPoolBytes = min(max(operationBytes * laneCount, 64 << 20), 1 << 30)
         // The store's own restraint is part of what is measured; the yardstick has none.
         options.queueDepth = max(options.queueDepth, 32)
@@ -68,6 +70,9 @@ final class DeviceLoop: Sendable {
             return Lane(buffer)
         }
     }
+
+    /// Direct transfers are of whole units: what `byteCount` takes.
+    static func wholeUnits(_ byteCount: Int) -> Int { (byteCount + 4_095) / 4_096 * 4_096 }
 
     func close() throws {
         try blocking { [disk] in await disk.shutdown() }

@@ -3,8 +3,6 @@
 // divided by the mean of the yardstick's windows just before and just after it, and medians are
 // reported.
 
-import Histogram
-
 /// What one window did.
 struct Work: Sendable {
     var operations = 0
@@ -56,7 +54,7 @@ struct Tally {
     private(set) var rates: [Double] = []
     private(set) var ratios: [Double] = []
     private var operationRates: [Double] = []
-    private var latencies = Histogram<UInt32>(numberOfSignificantValueDigits: .three)
+    private var latencies = Latencies()
     private var phases: [String: [Double]] = [:]
     private var bytes = 0
     private var seconds = 0.0
@@ -76,7 +74,7 @@ struct Tally {
         cpuSeconds += span.cpuSeconds
         otherSeconds += max(all - max(window.cpuSeconds, span.cpuSeconds), 0)
         bytes += work.bytes
-        for latency in work.latencies { _ = latencies.record(latency) }
+        latencies.add(work.latencies)
         for (phase, times) in work.phases { phases[phase, default: []] += times.map { Double($0) } }
         rates.append(Double(work.bytes) / elapsed)
         operationRates.append(Double(work.operations) / elapsed)
@@ -84,6 +82,11 @@ struct Tally {
     }
 
     mutating func add(ratio: Double) { ratios.append(ratio) }
+
+    func result(name: String, subject: String) -> BenchmarkResult {
+        BenchmarkResult(
+            name: name, subject: subject, metrics: metrics, latencyCurve: latencies.curve)
+    }
 
     var metrics: [String: Double] {
         var metrics: [String: Double] = [
@@ -98,13 +101,7 @@ struct Tally {
             metrics["highestBytesPerSecond"] = rates.max()!
             metrics["cpuSecondsPerGiB"] = cpuSeconds / (Double(bytes) / 1_073_741_824)
         }
-        if latencies.totalCount > 0 {
-            metrics["p50Nanoseconds"] = Double(latencies.valueAtPercentile(50))
-            metrics["p90Nanoseconds"] = Double(latencies.valueAtPercentile(90))
-            metrics["p99Nanoseconds"] = Double(latencies.valueAtPercentile(99))
-            metrics["p999Nanoseconds"] = Double(latencies.valueAtPercentile(99.9))
-            metrics["maxNanoseconds"] = Double(latencies.max)
-        }
+        metrics.merge(latencies.metrics) { $1 }
         for (phase, times) in phases { metrics["\(phase)P50Nanoseconds"] = median(times) }
         if !ratios.isEmpty {
             metrics["ratioToDevice"] = median(ratios)
@@ -117,7 +114,7 @@ struct Tally {
 
 /// Runs subjects against one yardstick. Without one, the subjects just take turns.
 func interleave(
-    rounds: Int, yardstick: Subject?, subjects: [Subject], progress: Progress
+    rounds: TimeBudget.Rounds, yardstick: Subject?, subjects: [Subject], progress: Progress
 ) throws -> [BenchmarkResult] {
     func window(_ subject: Subject, _ round: Int, _ tally: inout Tally) throws -> Double {
         let start = Clocks()
@@ -137,7 +134,7 @@ func interleave(
     var tallies = subjects.map { _ in Tally() }
     var before = try yardstick.map { try window($0, 0, &yard) }
     var turn = 1
-    for round in 0..<rounds {
+    for round in rounds {
         for (index, subject) in subjects.enumerated() {
             let rate = try window(subject, round, &tallies[index])
             guard let yardstick, let earlier = before else { continue }
@@ -148,12 +145,11 @@ func interleave(
         }
     }
     var results = zip(subjects, tallies).map { subject, tally in
-        BenchmarkResult(name: subject.name, subject: subject.subject, metrics: tally.metrics)
+        tally.result(name: subject.name, subject: subject.subject)
     }
     if let yardstick {
         results.insert(
-            BenchmarkResult(
-                name: yardstick.name, subject: yardstick.subject, metrics: yard.metrics), at: 0)
+            yard.result(name: yardstick.name, subject: yardstick.subject), at: 0)
     }
     return results
 }

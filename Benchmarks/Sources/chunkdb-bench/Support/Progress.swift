@@ -4,7 +4,17 @@ import Foundation
 import Glibc
 
 final class Progress {
-    private let start = Clocks.now
+    /// Where a verb's bar stands in that of a longer run.
+    struct Part: Sendable {
+        var name = ""
+        var begin = 0.0
+        var share = 1.0
+        /// Of the whole run.
+        var start: UInt64?
+    }
+    @TaskLocal static var part = Part()
+
+    private let start = Progress.part.start ?? Clocks.now
     private let isShown = isatty(STDERR_FILENO) == 1
     private var wasDrawn = false
     private var stepCount: Int
@@ -21,11 +31,15 @@ final class Progress {
         let elapsed = Double(Clocks.now - start) / 1e9
         guard isShown, elapsed >= 2 else { return }
         wasDrawn = true
-        let filled = 24 * done / stepCount
+        let part = Self.part
+        let share = part.begin + part.share * Double(done) / Double(stepCount)
+        let filled = Int(24 * share)
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 24 - filled)
-        let left = elapsed / Double(done) * Double(stepCount - done)
+        let left = elapsed / share * (1 - share)
         let rate = bytesPerSecond.map { "  \(Int($0 / 1_048_576)) MiB/s" } ?? ""
-        write("\r\u{1B}[K\(bar) \(100 * done / stepCount) %  \(what)\(rate)  \(Int(left)) s left")
+        write(
+            "\r\u{1B}[K\(bar) \(Int(100 * share)) %  \(part.name)\(what)\(rate)  "
+                + "\(Int(left)) s left")
     }
 
     func finish() {

@@ -33,9 +33,13 @@ struct ReportPage {
         Chart(title: "Latency, p99, µs", metric: "p99Nanoseconds") { number($0 / 1_000) },
         Chart(title: "Latency, p99.9, µs", metric: "p999Nanoseconds") { number($0 / 1_000) },
         Chart(title: "Latency, longest, µs", metric: "maxNanoseconds") { number($0 / 1_000) },
+        Chart(title: "First layer by its transfer", metric: "transfersPerLatency") { number($0) },
         Chart(title: "CPU-seconds a GiB", metric: "cpuSecondsPerGiB") { number($0) },
         Chart(title: "Bytes an entry", metric: "bytesPerEntry") { number($0) },
         Chart(title: "Seconds a GiB", metric: "secondsPerGiB") { number($0) },
+        Chart(title: "Seconds a million entries", metric: "secondsPerMillionEntries") {
+            number($0)
+        },
         Chart(title: "Recomputation saved", metric: "savedTokenShare") { number($0) },
     ]
 
@@ -48,7 +52,14 @@ struct ReportPage {
             .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
     }
 
+    private var title: String { "chunkdb-bench \(report.verb)" }
+
     var html: String {
+        Self.document(title: title, body: "<h1>\(Self.escaped(title))</h1>\n" + section)
+    }
+
+    /// What stands below a title.
+    var section: String {
         let machine = report.machine
         let options = report.options.sorted { $0.key < $1.key }.map { name, value in
             switch value {
@@ -67,24 +78,27 @@ struct ReportPage {
             report.resultDigest.map { "results \($0)" } ?? "",
         ]
         let notes = report.notes.map { "<li>\(Self.escaped($0))</li>" }.joined()
-        let title = Self.escaped("chunkdb-bench \(report.verb)")
-        return """
-            <!DOCTYPE html>
-            <html lang="en"><head><meta charset="utf-8">
-            <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-            style-src 'unsafe-inline'">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(title)</title>
-            <style>
-            \(Self.style)
-            </style></head>
-            <body><h1>\(title)</h1>
-            \(facts.map { "<p class=\"quiet\">\(Self.escaped($0))</p>" }.joined(separator: "\n"))
-            <ul>\(notes)</ul>
-            \(Self.charts.compactMap(plot).joined(separator: "\n"))
-            </body></html>
+        return facts.map { "<p class=\"quiet\">\(Self.escaped($0))</p>\n" }.joined()
+            + "<ul>\(notes)</ul>\n"
+            + Self.charts.compactMap(plot).joined(separator: "\n")
+            + LatencyPlot(results: report.results).html
+    }
 
-            """
+    static func document(title: String, body: String) -> String {
+        """
+        <!DOCTYPE html>
+        <html lang="en"><head><meta charset="utf-8">
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+        style-src 'unsafe-inline'">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <title>\(escaped(title))</title>
+        <style>
+        \(style)
+        </style></head>
+        <body>\(body)
+        </body></html>
+
+        """
     }
 
     private static let style = """
@@ -98,6 +112,17 @@ struct ReportPage {
         .quiet { color: var(--quiet); margin: .2rem 0; } svg { display: block; width: 100%; }
         .label { display: flex; justify-content: space-between; gap: 1rem; font-size: .85rem; }
         .ours { fill: var(--bar); } .other { fill: var(--other); }
+        .curves { max-width: 40rem; } .curves text { fill: var(--quiet); font-size: 11px; }
+        .grid { stroke: var(--other); stroke-width: .5; opacity: .5; fill: none; }
+        .curves polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
+        .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; font-size: .85rem; }
+        .legend svg { display: inline-block; width: 1.6rem; height: .6rem; margin-right: .4rem; }
+        .c0 { stroke: var(--bar); } .c1 { stroke: var(--other); } .c2 { stroke: var(--rule); }
+        .c3 { stroke: #6f6fd0; } .c4 { stroke: #c0508a; } .c5 { stroke: #3f8fc4; }
+        table { border-collapse: collapse; display: block; overflow-x: auto; margin: .6rem 0; }
+        td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top; }
+        summary { font-size: 1.2rem; margin-top: 1.2rem; cursor: pointer; }
+        .loud { color: var(--rule); font-weight: 600; }
         .whisker { stroke: var(--rule); stroke-width: 2; vector-effect: non-scaling-stroke; }
         """
 

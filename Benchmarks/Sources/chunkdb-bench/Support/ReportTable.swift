@@ -28,7 +28,7 @@ struct ReportTable {
         },
         Column(title: "stored ÷ put", keys: ["storedBytesPerPayloadByte"]) { fixed($0[0], 3) },
         Column(title: "B/entry", keys: ["bytesPerEntry"]) { fixed($0[0], 1) },
-        Column(title: "ns/entry", keys: ["nanosecondsPerEntry"]) { fixed($0[0], 0) },
+        Column(title: "s/M entries", keys: ["secondsPerMillionEntries"]) { fixed($0[0], 3) },
         Column(title: "s/GiB", keys: ["secondsPerGiB"]) { fixed($0[0], 3) },
         Column(title: "hit bytes", keys: ["hitRatioByBytes"]) { percent($0[0]) },
         Column(title: "saved", keys: ["savedTokenShare"]) { percent($0[0]) },
@@ -63,6 +63,9 @@ struct ReportTable {
         Column(title: "CPU ÷ full", keys: ["cpuRatioToFullPrefill"]) { fixed($0[0], 3) },
         Column(title: "÷ bound", keys: ["ratioToBound"]) { fixed($0[0], 3) },
         Column(title: "cached B", keys: ["pageCacheBytes"]) { count($0[0]) },
+        Column(title: "÷ transfer", keys: ["transfersPerLatency"]) { fixed($0[0], 2) },
+        Column(title: "planes in place", keys: ["directPlaneCount"]) { count($0[0]) },
+        Column(title: "copied", keys: ["copiedPlaneCount"]) { count($0[0]) },
         Column(title: "others' CPUs", keys: ["otherCPUSecondsPerSecond"]) { fixed($0[0], 2) },
     ]
 

@@ -41,6 +41,17 @@ struct CommonOptions: ParsableArguments {
         return options
     }
 
+    /// The same on a command line, for a verb that runs others; who is asked prints.
+    var passedOn: [String] {
+        var words = ["--engine", engine.rawValue, "--seed", "\(seed)"]
+        if smoke { words.append("--smoke") }
+        if keep { words.append("--keep") }
+        if buffered { words.append("--buffered") }
+        if let directory { words += ["--directory", directory] }
+        if let queueBytes { words += ["--queue-bytes", "\(queueBytes.byteCount)"] }
+        return words
+    }
+
     var facts: [String: OptionValue] {
         [
             "smoke": .flag(smoke), "engine": .text(engine.rawValue), "buffered": .flag(buffered),
@@ -59,28 +70,49 @@ extension Durability: @retroactive ExpressibleByArgument {
     }
 }
 
+/// For verbs that work in rounds.
+struct RoundLimit: ParsableArguments {
+    @Option(help: "Seconds after which no round begins; one is always run.")
+    var duration: Double?
+
+    func validate() throws {
+        if let duration, !(duration > 0 && duration <= 1e6) {
+            throw ValidationError("a duration is above 0 seconds")
+        }
+    }
+}
+
 /// A verb of the bench.
 protocol Workload: ParsableCommand {
     var common: CommonOptions { get }
     /// The verb's own options, as they are in force.
     var facts: [String: OptionValue] { get }
+    /// Seconds after which no round begins; `nil` for all rounds, or where there are none.
+    var duration: Double? { get }
+    /// About what this run writes to the directory, as far as it is known beforehand.
+    var writtenBytes: Int { get }
     /// Measures, and adds results and notes to the report.
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws
 }
 
 extension Workload {
+    var duration: Double? { nil }
+
     /// The whole run, in a directory that is gone afterwards.
     func report() throws -> BenchmarkReport {
-        let workplace = try Workplace(inside: common.directory, keep: common.keep)
+        let workplace = try Workplace(
+            inside: common.directory, keep: common.keep, seconds: duration)
         defer { workplace.remove() }
         var report = BenchmarkReport(
             verb: Self.configuration.commandName ?? "",
             machine: Machine(directory: workplace.path, traits: nil),
             options: common.facts.merging(facts) { $1 }, results: [])
+        if let duration { report.options["durationSeconds"] = .text("\(duration)") }
         if report.machine.buildConfiguration == "debug" {
             report.notes.append("debug build: these numbers say nothing")
         }
         try measure(in: workplace, &report)
+        if let note = workplace.budget.note { report.notes.append(note) }
         report.machine.loadAverageAtEnd = Machine.loadAverage
         if report.machine.loadAverageAtStart > Double(report.machine.coreCount) / 2, !common.smoke {
             report.notes.append(

@@ -9,12 +9,15 @@ import Synchronization
 
 final class Workplace {
     let path: String
+    let budget: TimeBudget
     private let isKept: Bool
     private let endings: [any DispatchSourceSignal]
     private static let signals = [SIGINT, SIGTERM, SIGHUP]
 
-    /// Makes a directory inside `parent`, or inside the current directory.
-    init(inside parent: String?, keep: Bool) throws {
+    /// Makes a directory inside `parent`, or inside the current directory. `seconds` is the time
+    /// that rounds may take.
+    init(inside parent: String?, keep: Bool, seconds: Double? = nil) throws {
+        budget = TimeBudget(seconds: seconds)
         let manager = FileManager.default
         let root = URL(filePath: parent ?? manager.currentDirectoryPath)
         let made = root.appending(path: ".chunkdb-bench-\(UUID().uuidString.prefix(8))")
@@ -84,14 +87,14 @@ func blocking<Success: Sendable>(
     }.get()
 }
 
-/// The same on several threads at once, with all their work together.
-func onCallers(_ count: Int, _ operation: @escaping @Sendable (_ caller: Int) async throws -> Work)
-    throws -> Work
-{
-    let results = Mutex<[Result<Work, any Error>]>([])
-    DispatchQueue.concurrentPerform(iterations: count) { caller in
-        let result = Result { try blocking { try await operation(caller) } }
+/// The same on several threads at once.
+func onThreads<Success: Sendable>(
+    _ count: Int, _ operation: @escaping @Sendable (_ thread: Int) async throws -> Success
+) throws -> [Success] {
+    let results = Mutex<[Result<Success, any Error>]>([])
+    DispatchQueue.concurrentPerform(iterations: count) { thread in
+        let result = Result { try blocking { try await operation(thread) } }
         results.withLock { $0.append(result) }
     }
-    return try results.withLock { try $0.reduce(Work()) { try $0 + $1.get() } }
+    return try results.withLock { try $0.map { try $0.get() } }
 }

@@ -55,6 +55,10 @@ struct Popularity: Sendable {
         return low
     }
 
+    func ranks(_ count: Int, using generator: inout SeededGenerator) -> [Int] {
+        (0..<count).map { _ in rank(using: &generator) }
+    }
+
     /// Distinct ranks in the order drawn, which is a shuffled one.
     func prompt(lengths: ClosedRange<Int>, using generator: inout SeededGenerator) -> [Int] {
         let length = min(generator.integer(in: lengths), cumulative.count)

@@ -19,9 +19,11 @@ struct ChurnWorkload: Workload {
         abstract: "A full store: what it saves, what it writes, and how it reads meanwhile.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var preset: Preset = .llama3_1b
+    var model: Preset = .llama3_1b
     @Option(help: "Of the store that is full.") var capacity = ByteSize(2 << 30)
     @Option(help: "zipf, drift, scan, tenants, mixed, documents-14; at 10 % of its bytes.")
     var trace: TraceKind = .zipf
@@ -45,7 +47,7 @@ struct ChurnWorkload: Workload {
         }
     }
 
-    private var geometry: ChunkGeometry { (common.smoke ? .tiny : preset).geometry }
+    private var geometry: ChunkGeometry { (common.smoke ? .tiny : model).geometry }
     private var capacityBytes: Int { common.smoke ? 16 << 20 : capacity.byteCount }
     private var promptCount: Int { common.smoke ? 60 : prompts }
     private var readCount: Int { common.smoke ? 64 : reads }
@@ -54,11 +56,19 @@ struct ChurnWorkload: Workload {
 
     var facts: [String: OptionValue] {
         [
-            "preset": .text(geometry.name), "capacityBytes": .number(capacityBytes),
+            "model": .text(geometry.name), "capacityBytes": .number(capacityBytes),
             "trace": .text(trace.rawValue), "prompts": .number(promptCount),
             "policies": .text(policies.joined(separator: ",")), "reads": .number(readCount),
             "rounds": .number(roundCount),
         ]
+    }
+
+    /// As if one request of four missed; the reads' puts go as fast as they can, about one for four
+    /// reads.
+    var writtenBytes: Int {
+        let traffic = policies.count * promptCount * 10 / 4
+        let beside = 2 * (roundCount + 1) * readCount / 4
+        return (traffic + beside) * geometry.chunkBytes + capacityBytes / 2
     }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
@@ -175,7 +185,7 @@ struct ChurnWorkload: Workload {
         var tallies = stores.map { _ in Tally() }
         var ratios: [Double] = []
         let freed = full.facts().freedCount
-        for round in -1..<roundCount {
+        for round in workplace.budget.rounds(roundCount, from: -1) {
             var p99: [Double] = []
             for (index, store) in stores.enumerated() {
                 let start = Clocks()
@@ -192,7 +202,7 @@ struct ChurnWorkload: Workload {
         }
         let names = ["chunkdb, full", "chunkdb, roomy"]
         var results = zip(names, tallies).map { name, tally in
-            BenchmarkResult(name: "reads beside puts", subject: name, metrics: tally.metrics)
+            tally.result(name: "reads beside puts", subject: name)
         }
         results[0].metrics["p99Ratio"] = median(ratios)
         results[0].metrics["p99RatioLow"] = ratios.min()

@@ -11,6 +11,8 @@ struct DeviceWorkload: Workload {
         abstract: "Raw direct transfers: random reads, writes, and writes with a flush each.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(parsing: .upToNextOption, help: "Sizes of a transfer.")
     var size: [ByteSize] = [ByteSize(1 << 20), ByteSize(2 << 20), ByteSize(32 << 20)]
@@ -56,6 +58,11 @@ struct DeviceWorkload: Workload {
         ]
     }
 
+    var writtenBytes: Int {
+        let windows = (roundCount + 1) * depth.count * 2
+        return sizes.reduce(0) { $0 + max(fileBytes, $1) + windows * max(windowBytes, $1) }
+    }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         try workplace.requireSpace(sizes.count * fileBytes)
         let progress = Progress(
@@ -83,7 +90,8 @@ struct DeviceWorkload: Workload {
         }
         report.takeTraits(loops[0].disk.traits)
         report.results = try interleave(
-            rounds: roundCount, yardstick: nil, subjects: subjects, progress: progress)
+            rounds: workplace.budget.rounds(roundCount), yardstick: nil, subjects: subjects,
+            progress: progress)
         report.addPageCache(
             "page cache", subject: "device", below: workplace.path,
             moved: Int(clamping: loops.reduce(0) { $0 + $1.disk.counters.readBytes }))

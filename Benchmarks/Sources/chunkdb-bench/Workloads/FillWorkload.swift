@@ -12,14 +12,25 @@ struct FillWorkload: Workload {
         commandName: "fill", abstract: "Durable puts of whole chunks, against write + flush.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(
         parsing: .upToNextOption,
         help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var preset: [Preset] = [.llama3_8b, .llama3_1b]
+    var model: [Preset] = [.llama3_8b, .llama3_1b]
+
+    @Option(help: "Tokens of a chunk (default: the model's).")
+    var tokens: Int?
 
     @Option(help: "Puts at once; the yardstick has as many writes at once.")
-    var writers = 1
+    var depth = 1
+
+    @Option(help: "Caller threads that the puts are divided among.")
+    var threads = 1
+
+    @Option(help: "Of the store: once it is full, each put makes room (default: room for all).")
+    var capacity: ByteSize?
 
     @Option(
         parsing: .upToNextOption,
@@ -33,60 +44,89 @@ struct FillWorkload: Workload {
     var rounds = 9
 
     func validate() throws {
-        guard (1...64).contains(writers), rounds > 0, !preset.isEmpty, !durability.isEmpty else {
-            throw ValidationError("writers are 1 to 64, and there is at least one round and level")
+        guard (1...64).contains(depth), (1...depth).contains(threads), rounds > 0, !model.isEmpty,
+            !durability.isEmpty, (1...65_536).contains(tokens ?? 1),
+            capacity?.byteCount ?? .max >= 64 << 20
+        else {
+            throw ValidationError(
+                "depth is 1 to 64, and at least as much as threads; at least one token, round and "
+                    + "level; a capacity from 64MiB")
         }
     }
 
-    private var presets: [Preset] { common.smoke ? [.tiny] : preset }
+    private var geometries: [ChunkGeometry] {
+        if common.smoke { return [Preset.tiny.geometry] }
+        return model.map { model in
+            var geometry = model.geometry
+            if let tokens { geometry.tokenCount = tokens }
+            return geometry
+        }
+    }
     private var windowBytes: Int { common.smoke ? 1 << 19 : window.byteCount }
     private var roundCount: Int { common.smoke ? 2 : rounds }
 
     var facts: [String: OptionValue] {
         [
-            "presets": .text(presets.map(\.rawValue).joined(separator: ",")),
-            "writers": .number(writers), "windowBytes": .number(windowBytes),
+            "models": .text(geometries.map(\.name).joined(separator: ",")),
+            "tokens": .text(geometries.map { "\($0.tokenCount)" }.joined(separator: ",")),
+            "depth": .number(depth), "threads": .number(threads),
+            "capacityBytes": .text(capacity?.description ?? "room for all"),
+            "windowBytes": .number(windowBytes),
             "rounds": .number(roundCount),
             "durability": .text(durability.map { "\($0)" }.joined(separator: ",")),
         ]
     }
 
+    var writtenBytes: Int {
+        geometries.reduce(0) { sum, geometry in
+            let bytes = geometry.chunkBytes
+            let window = max(windowBytes / bytes, depth) * bytes
+            return sum + (2 * roundCount * durability.count + durability.count + 2) * window
+        }
+    }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let progress = Progress(
-            stepCount: presets.count * windowCount(rounds: roundCount, subjects: durability.count))
+            stepCount: geometries.count
+                * windowCount(rounds: roundCount, subjects: durability.count))
         defer { progress.finish() }
-        for preset in presets {
-            try measure(preset, in: workplace, &report, progress)
+        for (place, geometry) in geometries.enumerated() {
+            try measure(
+                geometry, in: workplace, &report, progress,
+                share: 1 / Double(geometries.count - place))
         }
         report.notes.append(
             "put: key, `beginPut`, one `append` of arrays a layer, `commit`; at its level on "
                 + "return, and a barrier ends a window below durable; "
-                + "all writers on one caller thread")
+                + "\(depth) at once on \(threads) caller thread(s)")
         report.notes.append(
             "device: preallocated file written for the first time, as the store's segments are")
     }
 
     private func measure(
-        _ preset: Preset, in workplace: Workplace, _ report: inout BenchmarkReport,
-        _ progress: Progress
+        _ geometry: ChunkGeometry, in workplace: Workplace, _ report: inout BenchmarkReport,
+        _ progress: Progress, share: Double
     ) throws {
-        let geometry = preset.geometry
-        let chunksPerWindow = max(windowBytes / geometry.chunkBytes, writers)
-        let bytesPerWindow = chunksPerWindow * geometry.chunkBytes
+        let chunksPerWindow = max(windowBytes / geometry.chunkBytes, depth)
+        let bytesPerWindow = chunksPerWindow * DeviceLoop.wholeUnits(geometry.chunkBytes)
         // One window to warm up each, and one yardstick more than puts.
         let levels = durability
         let yardstickBytes = (roundCount * levels.count + 2) * bytesPerWindow
         let chunkCount = (roundCount + 1) * levels.count * chunksPerWindow
         try workplace.requireSpace(yardstickBytes + chunkCount * geometry.chunkBytes)
         let loop = try DeviceLoop(
-            directory: workplace.directory("device-\(preset.rawValue)"),
-            operationBytes: geometry.chunkBytes, depth: writers, fileBytes: yardstickBytes,
+            directory: workplace.directory("device-\(geometry.name)"),
+            operationBytes: geometry.chunkBytes, depth: depth, fileBytes: yardstickBytes,
             options: common.disk)
         defer { try? loop.close() }
         let source = ChunkSource(geometry, seed: common.seed)
+        var options = BenchStore.options(geometry, chunkCount: chunkCount, common)
+        if let capacity {
+            options.capacity = ByteCount(UInt64(capacity.byteCount))
+            options.segmentSize = nil
+        }
         let store = try BenchStore(
-            at: workplace.directory("store-\(preset.rawValue)"), source: source,
-            chunkCount: chunkCount, common: common)
+            at: workplace.directory("store-\(geometry.name)"), source: source, options: options)
         defer { try? store.close() }
         report.takeTraits(store.db.disk)
 
@@ -94,25 +134,36 @@ struct FillWorkload: Workload {
             let first = (turn + 1) * chunksPerWindow
             return try loop.run(
                 .durableWrite,
-                at: (first..<first + chunksPerWindow).map { UInt64($0 * geometry.chunkBytes) })
+                at: (first..<first + chunksPerWindow).map { UInt64($0 * loop.operationBytes) })
         }
         var costs = levels.map { _ in PutCost() }
         let puts = levels.enumerated().map { index, level in
             Subject(name: "put \(geometry.sizeText), \(level)", subject: "chunkdb") { round in
                 let first = ((round + 1) * levels.count + index) * chunksPerWindow
                 let before = PutCost(store.db)
-                let work = try store.put(first..<first + chunksPerWindow, writers: writers, level)
+                let work = try store.put(
+                    first..<first + chunksPerWindow, writers: depth, threads: threads, level)
                 costs[index].add(PutCost(store.db), since: before)
                 return work
             }
         }
         var results = try interleave(
-            rounds: roundCount, yardstick: yardstick, subjects: puts, progress: progress)
-        let putCount = chunkCount / levels.count
+            rounds: workplace.budget.rounds(roundCount, share: share), yardstick: yardstick,
+            subjects: puts, progress: progress)
         for (index, cost) in costs.enumerated() {
+            let windows = Int(results[index + 1].metrics["windowCount"] ?? 0) + 1
+            let putCount = windows * chunksPerWindow
             results[index + 1].metrics.merge(
                 cost.metrics(putCount: putCount, payloadBytes: putCount * geometry.chunkBytes)
             ) { $1 }
+        }
+        if capacity != nil {
+            let windows = results.dropFirst().reduce(0) { $0 + ($1.metrics["windowCount"] ?? 0) }
+            let putCount = (windows + Double(levels.count)) * Double(chunksPerWindow)
+            for index in levels.indices {
+                results[index + 1].metrics["keptPutShare"] =
+                    Double(store.namespace.entryCount) / putCount
+            }
         }
         report.results += results
         report.addPageCache(

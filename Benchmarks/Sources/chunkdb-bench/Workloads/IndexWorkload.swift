@@ -19,6 +19,8 @@ struct IndexWorkload: Workload {
         abstract: "The index in memory, beside absl, RocksDB, oneTBB and std::map in one run.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Entries loaded, at least 1000.") var entries = 1_000_000
     @Option(help: "Operations of one window, all threads together.") var operations = 1_000_000
@@ -47,6 +49,8 @@ struct IndexWorkload: Workload {
         ]
     }
 
+    var writtenBytes: Int { 0 }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let arena = NodeArena()
         var present: [IndexSubjectKind] = []
@@ -63,10 +67,11 @@ struct IndexWorkload: Workload {
             stepCount: threads.count * (roundCount + 1) * present.count * IndexQuestion.all.count)
         defer { progress.finish() }
         var facts: [IndexSubjectKind: [String: Double]] = [:]
-        for threadCount in threads {
+        for (place, threadCount) in threads.enumerated() {
+            let share = 1 / Double(threads.count - place)
             var record = Record(facts: facts)
-            for round in 0...roundCount {
-                try measure(round, threadCount, present, arena, &record, progress)
+            for round in workplace.budget.rounds(roundCount, from: -1, share: share) {
+                try measure(round + 1, threadCount, present, arena, &record, progress)
             }
             report.results += record.results(present, threadCount)
             facts = record.facts
@@ -178,16 +183,16 @@ struct IndexWorkload: Workload {
             return IndexQuestion.all.flatMap { question in
                 kinds.compactMap { kind in
                     let row = Row(question: question, kind: kind)
-                    guard var metrics = tallies[row]?.metrics else { return nil }
+                    guard let tally = tallies[row] else { return nil }
+                    var result = tally.result(
+                        name: "\(question.name), \(threads)", subject: kind.rawValue)
                     if let ratios = ratios[row] {
-                        metrics["oursRatio"] = median(ratios)
-                        metrics["oursRatioLow"] = ratios.min()
-                        metrics["oursRatioHigh"] = ratios.max()
+                        result.metrics["oursRatio"] = median(ratios)
+                        result.metrics["oursRatioLow"] = ratios.min()
+                        result.metrics["oursRatioHigh"] = ratios.max()
                     }
-                    if question == .load { metrics.merge(facts[kind] ?? [:]) { $1 } }
-                    return BenchmarkResult(
-                        name: "\(question.name), \(threads)", subject: kind.rawValue,
-                        metrics: metrics)
+                    if question == .load { result.metrics.merge(facts[kind] ?? [:]) { $1 } }
+                    return result
                 }
             }
         }

@@ -12,11 +12,13 @@ struct PeersWorkload: Workload {
         abstract: "Puts, gets, layers, removals and openings, beside files, RocksDB and LMDB.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(
         parsing: .upToNextOption,
         help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var preset: [Preset] = [.llama3_1b, .llama3_8b]
+    var model: [Preset] = [.llama3_1b, .llama3_8b]
 
     @Option(help: "Chunks of a prompt, whose layers are read together.")
     var prompt = 8
@@ -28,18 +30,18 @@ struct PeersWorkload: Workload {
     var rounds = 7
 
     func validate() throws {
-        guard rounds > 0, !preset.isEmpty, (1...256).contains(prompt) else {
+        guard rounds > 0, !model.isEmpty, (1...256).contains(prompt) else {
             throw ValidationError("at least one round and geometry; 1 to 256 chunks of a prompt")
         }
     }
 
-    private var presets: [Preset] { common.smoke ? [.tiny] : preset }
+    private var models: [Preset] { common.smoke ? [.tiny] : model }
     private var windowBytes: Int { common.smoke ? 1 << 19 : window.byteCount }
     private var roundCount: Int { common.smoke ? 2 : rounds }
 
     var facts: [String: OptionValue] {
         [
-            "presets": .text(presets.map(\.rawValue).joined(separator: ",")),
+            "models": .text(models.map(\.rawValue).joined(separator: ",")),
             "prompt": .number(prompt), "windowBytes": .number(windowBytes),
             "rounds": .number(roundCount),
         ]
@@ -55,21 +57,36 @@ struct PeersWorkload: Workload {
         return names
     }
 
+    /// The yardstick and everybody else put in windows of their own; two files more are read; fio
+    /// has three of four windows each, and writes over one.
+    var writtenBytes: Int {
+        let foreign = ForeignObjectStore.Kind.allCases.count { $0.isBuilt }
+        let (stores, rounds) = (3 + foreign, roundCount + 1)
+        let windows =
+            roundCount * (stores + 1) + 2 + stores * rounds + 2 * rounds
+            + (Fio() == nil ? 0 : 12 + rounds)
+        return models.reduce(0) { sum, model in
+            let bytes = model.geometry.chunkBytes
+            return sum + windows * max(windowBytes / bytes, 1) * bytes
+        }
+    }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let counted = Self.subjects.count - 1
         let storeCount = counted - (Fio() == nil ? 0 : 1)
         let progress = Progress(
-            stepCount: presets.count
+            stepCount: models.count
                 * (3 * windowCount(rounds: roundCount, subjects: counted)
                     + 2
                     * windowCount(
                         rounds: roundCount, subjects: storeCount, hasYardstick: false)))
         defer { progress.finish() }
-        for preset in presets {
-            try PeersRun(
-                preset.geometry, workplace, common, promptCount: prompt, roundCount: roundCount,
-                objectsPerWindow: max(windowBytes / preset.geometry.chunkBytes, 1)
-            ).measure(&report, progress)
+        for (place, model) in models.enumerated() {
+            var run = try PeersRun(
+                model.geometry, workplace, common, promptCount: prompt, roundCount: roundCount,
+                objectsPerWindow: max(windowBytes / model.geometry.chunkBytes, 1)
+            )
+            try run.measure(&report, progress, share: 1 / Double(models.count - place))
         }
         for kind in ForeignObjectStore.Kind.allCases where !kind.isBuilt {
             report.notes.append("SKIPPED: \(kind.rawValue); install \(kind.package) and build anew")
@@ -91,7 +108,11 @@ private struct PeersRun {
     let geometry: ChunkGeometry
     let common: CommonOptions
     let promptCount: Int
-    let roundCount: Int
+    /// Of those planned, as many as the puts had time for.
+    private var roundCount: Int
+    /// Of the time that is left, for what comes next.
+    private var share = 1.0
+    private let budget: TimeBudget
     let objectsPerWindow: Int
     let stores: [any ObjectStore]
     let fio = Fio()
@@ -110,6 +131,7 @@ private struct PeersRun {
         self.common = common
         self.promptCount = promptCount
         self.roundCount = roundCount
+        budget = workplace.budget
         self.objectsPerWindow = objectsPerWindow
         let objectCount = (roundCount + 1) * objectsPerWindow
         let foreign = ForeignObjectStore.Kind.allCases.filter(\.isBuilt)
@@ -145,16 +167,24 @@ private struct PeersRun {
             }
     }
 
-    func measure(_ report: inout BenchmarkReport, _ progress: Progress) throws {
+    /// `share`: of the time that is left, for this geometry.
+    mutating func measure(
+        _ report: inout BenchmarkReport, _ progress: Progress, share: Double
+    ) throws {
         report.takeTraits(disk.traits)
         for store in stores { try store.open() }
+        self.share = share * 0.3
         report.results += try puts(progress)
+        // The others ask for what was put.
+        roundCount = Int(report.results.last?.metrics["windowCount"] ?? 0)
+        self.share = share * 0.4
         for store in stores {
             try store.close()
             try store.open()
         }
         report.results += try gets(progress)
         report.results += try layers(progress)
+        self.share = share * 0.3
         report.results += try openings(progress)
         report.results += try stores.map(space)
         report.results += try removals(progress)
@@ -247,7 +277,8 @@ private struct PeersRun {
             }
         }
         return try interleave(
-            rounds: roundCount, yardstick: nil, subjects: subjects, progress: progress)
+            rounds: budget.rounds(roundCount, share: share), yardstick: nil, subjects: subjects,
+            progress: progress)
     }
 
     private func removals(_ progress: Progress) throws -> [BenchmarkResult] {
@@ -258,7 +289,8 @@ private struct PeersRun {
             }
         }
         return try interleave(
-            rounds: roundCount, yardstick: nil, subjects: subjects, progress: progress)
+            rounds: budget.rounds(roundCount, share: share), yardstick: nil, subjects: subjects,
+            progress: progress)
     }
 
     /// Bytes on disk for a byte put, of a store that was opened again.
@@ -276,7 +308,8 @@ private struct PeersRun {
         -> [BenchmarkResult]
     {
         var results = try interleave(
-            rounds: roundCount, yardstick: yardstick, subjects: subjects.compactMap { $0 },
+            rounds: budget.rounds(roundCount, share: share), yardstick: yardstick,
+            subjects: subjects.compactMap { $0 },
             progress: progress)
         let ours = results.first { $0.subject == "chunkdb" }?.metrics["ratioToDevice"]
         for index in results.indices where results[index].subject != "chunkdb" {

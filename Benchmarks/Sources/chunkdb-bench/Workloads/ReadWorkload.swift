@@ -4,19 +4,20 @@
 
 import ArgumentParser
 import ChunkDB
-import Feed
 
 struct ReadWorkload: Workload {
     static let configuration = CommandConfiguration(
         commandName: "read",
-        abstract: "Random reads of layers, chunks and feeds, against plain random reads.")
+        abstract: "Random reads of layers and chunks, against plain random reads.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Whose geometry: \(Preset.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var preset: Preset = .llama3_8b
+    var model: Preset = .llama3_8b
 
-    @Option(help: "Tokens of a chunk (default: the preset's).")
+    @Option(help: "Tokens of a chunk (default: the model's).")
     var tokens: Int?
 
     @Option(help: "Chunks in the store.")
@@ -26,7 +27,10 @@ struct ReadWorkload: Workload {
     var depth = 8
 
     @Option(help: "Caller threads that the layers' tasks are divided among.")
-    var callers = 1
+    var threads = 1
+
+    @Option(help: "Zipf's exponent of which chunk is read, also by the device; 0 for all alike.")
+    var skew = 0.0
 
     @Option(help: "Bytes of one window.")
     var window = ByteSize(512 << 20)
@@ -35,34 +39,38 @@ struct ReadWorkload: Workload {
     var rounds = 9
 
     func validate() throws {
-        guard (1...256).contains(depth), (1...depth).contains(callers), rounds > 0, chunks > 0,
+        guard (1...256).contains(depth), (1...depth).contains(threads),
+            (0...4).contains(skew), rounds > 0, chunks > 0,
             (1...65_536).contains(tokens ?? 1)
         else {
             throw ValidationError(
-                "depth is 1 to 256, and at least as many as callers; "
-                    + "at least one token, chunk and round"
+                "depth is 1 to 256, and at least as much as threads; "
+                    + "at least one token, chunk and round, and a skew of 0 to 4"
             )
         }
     }
 
     private var geometry: ChunkGeometry {
         if common.smoke { return Preset.tiny.geometry }
-        var geometry = preset.geometry
+        var geometry = model.geometry
         if let tokens { geometry.tokenCount = tokens }
         return geometry
     }
+    private var fame: Popularity { Popularity(count: chunkCount, exponent: skew) }
     private var chunkCount: Int { common.smoke ? 8 : chunks }
     private var windowBytes: Int { common.smoke ? 1 << 19 : window.byteCount }
     private var roundCount: Int { common.smoke ? 2 : rounds }
 
     var facts: [String: OptionValue] {
         [
-            "preset": .text(geometry.name), "tokens": .number(geometry.tokenCount),
+            "model": .text(geometry.name), "tokens": .number(geometry.tokenCount),
             "chunks": .number(chunkCount), "depth": .number(depth),
-            "callers": .number(callers),
+            "threads": .number(threads), "skew": .text("\(skew)"),
             "windowBytes": .number(windowBytes), "rounds": .number(roundCount),
         ]
     }
+
+    var writtenBytes: Int { 3 * chunkCount * geometry.chunkBytes }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let storeBytes = chunkCount * geometry.chunkBytes
@@ -74,26 +82,29 @@ struct ReadWorkload: Workload {
         _ = try store.put(0..<chunkCount, writers: 1)
         report.takeTraits(store.db.disk)
         let progress = Progress(
-            stepCount: windowCount(rounds: roundCount, subjects: 5)
+            stepCount: windowCount(rounds: roundCount, subjects: 4)
                 + windowCount(rounds: roundCount, subjects: 1))
         defer { progress.finish() }
 
         let layers = try loop(
-            "layers", geometry.layerBytes, depth, spareLanes: depth, storeBytes, workplace)
+            "layers", geometry.layerBytes, depth, spareLanes: depth,
+            operations: chunkCount * geometry.layerCount, workplace)
         defer { try? layers.close() }
         report.results += try interleave(
-            rounds: roundCount, yardstick: yardstick(layers, "layer \(geometry.layerText)"),
+            rounds: workplace.budget.rounds(roundCount, share: 0.8),
+            yardstick: yardstick(layers, "layer \(geometry.layerText)"),
             subjects: [
                 digestedReads(layers, "layer \(geometry.layerText)"),
                 layerReads("", store, stream: 2, gets(store, .verified)),
                 layerReads(", unverified", store, stream: 3, gets(store, .unverified)),
-                layerReads(", own memory", store, stream: 4, locatedReads(store)), feeds(store),
+                layerReads(", own memory", store, stream: 4, locatedReads(store)),
             ], progress: progress)
 
-        let wholes = try loop("chunks", geometry.chunkBytes, 1, storeBytes, workplace)
+        let wholes = try loop("chunks", geometry.chunkBytes, 1, operations: chunkCount, workplace)
         defer { try? wholes.close() }
         report.results += try interleave(
-            rounds: roundCount, yardstick: yardstick(wholes, "chunk \(geometry.sizeText)"),
+            rounds: workplace.budget.rounds(roundCount),
+            yardstick: yardstick(wholes, "chunk \(geometry.sizeText)"),
             subjects: [chunkReads(store)], progress: progress)
 
         report.addPageCache(
@@ -101,11 +112,10 @@ struct ReadWorkload: Workload {
             moved: Int(clamping: store.db.diskCounters.readBytes))
         report.notes += [
             "layer: `get(key, layers: l..<l+1)`, key and value plane side by side, "
-                + "\(depth) tasks on \(callers) caller thread(s); checked against what was put",
+                + "\(depth) tasks on \(threads) caller thread(s); checked against what was put",
             "own memory: `locate`, then one read into memory the caller keeps; verified there",
             "device + digest: the yardstick with as much memory again, so that one thread digests "
                 + "what came while `depth` reads are in hand",
-            "feed: `ChunkFeed` over 8 chunks, all layers, verified; latencies are those of a layer",
             "chunk: `get(key)`, one at a time; the device reads as many bytes in one request",
         ]
     }
@@ -113,12 +123,13 @@ struct ReadWorkload: Workload {
     // MARK: Who is asked
 
     private func loop(
-        _ name: String, _ bytes: Int, _ depth: Int, spareLanes: Int = 0, _ fileBytes: Int,
+        _ name: String, _ bytes: Int, _ depth: Int, spareLanes: Int = 0, operations: Int,
         _ workplace: Workplace
     ) throws -> DeviceLoop {
         let loop = try DeviceLoop(
             directory: workplace.directory("device-\(name)"), operationBytes: bytes, depth: depth,
-            fileBytes: fileBytes, spareLanes: spareLanes, options: common.disk)
+            fileBytes: operations * DeviceLoop.wholeUnits(bytes), spareLanes: spareLanes,
+            options: common.disk)
         try loop.fill()
         return loop
     }
@@ -127,7 +138,19 @@ struct ReadWorkload: Workload {
         let count = max(windowBytes / loop.operationBytes, 1)
         return Subject(name: name, subject: "device") { turn in
             var generator = generator(turn, 1)
-            return try loop.run(.read, at: loop.randomOffsets(count, &generator))
+            return try loop.run(.read, at: offsets(loop, count, &generator))
+        }
+    }
+
+    /// Of chunks as famous as those that the store is asked for.
+    private func offsets(_ loop: DeviceLoop, _ count: Int, _ generator: inout SeededGenerator)
+        -> [UInt64]
+    {
+        let perChunk = loop.fileBytes / loop.operationBytes / chunkCount
+        let chunks = fame.ranks(count, using: &generator)
+        return chunks.map { chunk in
+            let place = chunk * perChunk + Int.random(in: 0..<perChunk, using: &generator)
+            return UInt64(place * loop.operationBytes)
         }
     }
 
@@ -136,7 +159,7 @@ struct ReadWorkload: Workload {
         let count = max(windowBytes / loop.operationBytes, 1)
         return Subject(name: "\(name) + digest", subject: "device") { turn in
             var generator = generator(turn, 7)
-            return try loop.run(.readAndDigest, at: loop.randomOffsets(count, &generator))
+            return try loop.run(.readAndDigest, at: offsets(loop, count, &generator))
         }
     }
 
@@ -145,18 +168,18 @@ struct ReadWorkload: Workload {
         _ name: String, _ store: BenchStore, stream: UInt64, _ read: @escaping LayerRead
     ) -> Subject {
         let count = max(windowBytes / geometry.layerBytes, 1)
-        let (chunkCount, depth, callers, geometry) = (chunkCount, depth, callers, geometry)
+        let (depth, threads, geometry, fame) = (depth, threads, geometry, fame)
         return Subject(name: "layer \(geometry.layerText)\(name)", subject: "chunkdb") { round in
             var generator = generator(round, stream)
-            let wanted = (0..<count).map { _ in
-                let chunk = Int.random(in: 0..<chunkCount, using: &generator)
-                return WantedLayer(
+            let chunks = fame.ranks(count, using: &generator)
+            let wanted = chunks.map { chunk in
+                WantedLayer(
                     chunk: chunk, key: store.key(chunk),
                     layer: Int.random(in: 0..<geometry.layerCount, using: &generator))
             }
-            return try onCallers(callers) { caller in
+            return try onThreads(threads) { thread in
                 try await withThrowingTaskGroup(of: Work.self) { group in
-                    for lane in stride(from: caller, to: depth, by: callers) {
+                    for lane in stride(from: thread, to: depth, by: threads) {
                         group.addTask {
                             var work = Work()
                             for index in stride(from: lane, to: count, by: depth) {
@@ -171,7 +194,7 @@ struct ReadWorkload: Workload {
                     }
                     return try await group.reduce(Work()) { $0 + $1 }
                 }
-            }
+            }.reduce(Work()) { $0 + $1 }
         }
     }
 
@@ -192,7 +215,9 @@ struct ReadWorkload: Workload {
     /// `locate`, and one read of both planes into the caller's memory, verified there.
     private func locatedReads(_ store: BenchStore) -> LayerRead {
         let kept = (0..<depth).map { _ in
-            LayerMemory(store.namespace.disk.makeBuffer(byteCount: geometry.layerBytes))
+            LayerMemory(
+                store.namespace.disk.makeBuffer(
+                    byteCount: 2 * DeviceLoop.wholeUnits(geometry.planeBytes)))
         }
         return { wanted, lane, work in
             let memory = kept[lane]
@@ -225,10 +250,10 @@ struct ReadWorkload: Workload {
 
     private func chunkReads(_ store: BenchStore) -> Subject {
         let count = max(windowBytes / geometry.chunkBytes, 1)
-        let (chunkCount, geometry) = (chunkCount, geometry)
+        let (geometry, fame) = (geometry, fame)
         return Subject(name: "chunk \(geometry.sizeText)", subject: "chunkdb") { round in
             var generator = generator(round, 5)
-            let wanted = (0..<count).map { _ in Int.random(in: 0..<chunkCount, using: &generator) }
+            let wanted = fame.ranks(count, using: &generator)
             return try blocking {
                 var work = Work()
                 for chunk in wanted {
@@ -241,42 +266,6 @@ struct ReadWorkload: Workload {
                     try store.check(data, chunk: chunk)
                     work.operations += 1
                     work.bytes += geometry.chunkBytes
-                }
-                return work
-            }
-        }
-    }
-
-    private func feeds(_ store: BenchStore) -> Subject {
-        let perFeed = min(8, chunkCount)
-        let count = max(windowBytes / (perFeed * geometry.chunkBytes), 1)
-        let (chunkCount, geometry) = (chunkCount, geometry)
-        return Subject(name: "feed of \(perFeed) chunks", subject: "chunkdb") { round in
-            var generator = generator(round, 6)
-            // Each chunk once: a feed reads one that stands in two places only once.
-            let prompts = (0..<count).map { _ in
-                Array((0..<chunkCount).shuffled(using: &generator).prefix(perFeed))
-            }
-            return try blocking {
-                var work = Work()
-                for prompt in prompts {
-                    var start = Clocks.now
-                    let feed = try await ChunkFeed.start(
-                        prompt.map { FeedItem(store.namespace, store.key($0)) })
-                    guard feed.misses.isEmpty else { throw BenchmarkError.wrongBytes("a miss") }
-                    while let layer = try await feed.nextLayer() {
-                        work.latencies.append(Clocks.now - start)
-                        for (index, chunk) in prompt.enumerated() {
-                            let plane = store.source.plane(chunk, layer: layer.layer, .values)
-                            let isRight = unsafe layer.withPlane(chunk: index, .values) {
-                                unsafe begins($0, with: plane)
-                            }
-                            if !isRight { throw BenchmarkError.wrongBytes("feed, chunk \(chunk)") }
-                        }
-                        work.operations += 1
-                        work.bytes += perFeed * geometry.layerBytes
-                        start = Clocks.now
-                    }
                 }
                 return work
             }

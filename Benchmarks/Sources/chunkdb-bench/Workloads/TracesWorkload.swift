@@ -96,6 +96,8 @@ struct TracesWorkload: Workload {
         ]
     }
 
+    var writtenBytes: Int { 0 }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let traceCount = kinds.count + [mooncake, recorded].count { $0 != nil }
         let sizeCount = mebibytes.isEmpty ? sizes.count : mebibytes.count

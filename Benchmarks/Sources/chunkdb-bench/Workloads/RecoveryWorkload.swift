@@ -1,96 +1,130 @@
-// Question: how long does a store take to open and to close? A bad answer: longer than reading its
-// checkpoint explains, or, without one, longer than reading the log's headers does.
+// Question: how long does a store take to open, also after its process died, and to close? A bad
+// answer: longer than reading its checkpoint explains, or, without one, longer than reading the
+// log's headers does.
 //
-// Two stores. One has a checkpoint of generated entries: what an entry costs. The other is a log
-// of real chunks; it is opened with its checkpoint, and again with the checkpoint deleted: what a
-// GiB of log and a lost checkpoint cost.
+// Three stores. One has a checkpoint of generated entries: what an entry costs. One is a log of
+// real chunks; it is opened with its checkpoint, and again with the checkpoint deleted: what a GiB
+// of log and a lost checkpoint cost. Into the last, another process puts chunks that nobody
+// flushes, and is killed: the opening has to find them all.
 
 import ArgumentParser
 import ChunkDB
 import Foundation
 
-struct OpenWorkload: Workload {
+struct RecoveryWorkload: Workload {
     static let configuration = CommandConfiguration(
-        commandName: "open",
-        abstract: "Opening a store from its checkpoint and without one, and closing it.")
+        commandName: "recovery",
+        abstract: "Opening a store: from its checkpoint, without one, after its process died.")
 
     @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: RoundLimit
+    var duration: Double? { limit.duration }
 
     @Option(help: "Generated entries.") var entries = 1_000_000
     @Option(help: "Chunks in the log that is recovered.") var chunks = 1_000
-    @Option(help: "What they are chunks of.") var preset = Preset.llama3_1b
+    @Option(help: "Chunks put and not flushed by a process that then dies.") var unflushed = 100
+    @Option(help: "What they are chunks of.") var model = Preset.llama3_1b
     @Option(help: "How often each is opened; they take turns.") var rounds = 7
 
     func validate() throws {
-        guard entries > 0, chunks > 0, rounds > 0 else {
+        guard entries > 0, chunks > 0, unflushed > 0, rounds > 0 else {
             throw ValidationError("counts are at least 1")
         }
     }
 
+    private var geometry: ChunkGeometry { (common.smoke ? .tiny : model).geometry }
     private var entryCount: Int { common.smoke ? 2_000 : entries }
     private var chunkCount: Int { common.smoke ? 20 : chunks }
+    private var unflushedCount: Int { common.smoke ? 5 : unflushed }
     private var roundCount: Int { common.smoke ? 2 : rounds }
 
     var facts: [String: OptionValue] {
         [
             "entries": .number(entryCount), "chunks": .number(chunkCount),
-            "rounds": .number(roundCount), "preset": .text(preset.rawValue),
+            "unflushed": .number(unflushedCount),
+            "rounds": .number(roundCount), "model": .text(model.rawValue),
         ]
     }
 
+    /// Each round's process puts more.
+    private var mortalCount: Int { roundCount * unflushedCount }
+
+    var writtenBytes: Int {
+        (chunkCount + mortalCount) * geometry.chunkBytes + entryCount * 128
+    }
+
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
-        let progress = Progress(stepCount: 3 * roundCount + 2)
+        try workplace.requireSpace(writtenBytes)
+        let progress = Progress(stepCount: 4 * roundCount + 2)
         defer { progress.finish() }
         let generated = workplace.directory("generated")
         let writing = try makeCheckpoint(at: generated)
         progress.advance("checkpoint")
-        let log = workplace.directory("log")
-        let logBytes = try makeLog(at: log)
+        let (log, mortal) = (workplace.directory("log"), workplace.directory("mortal"))
+        try makeLog(at: log, 0..<chunkCount, room: chunkCount)
+        try makeLog(at: mortal, 0..<0, room: mortalCount)
         progress.advance("log")
 
+        let bytes = geometry.chunkBytes
         var checkpoint = Openings(name: "open, generated checkpoint", entryCount: entryCount)
         var closing = Openings(name: "close, the same", entryCount: entryCount)
-        var whole = Openings(name: "open, log with checkpoint", entryCount: chunkCount)
-        var bare = Openings(name: "open, log without checkpoint", entryCount: chunkCount)
-        for _ in 0..<roundCount {
+        var whole = Openings(
+            name: "open, log with checkpoint", entryCount: chunkCount, logBytes: chunkCount * bytes)
+        var bare = Openings(
+            name: "open, log without checkpoint", entryCount: chunkCount,
+            logBytes: chunkCount * bytes)
+        var died = Openings(
+            name: "open after a death, \(unflushedCount) unflushed puts",
+            entryCount: unflushedCount, logBytes: unflushedCount * bytes)
+        var ignored = Openings(name: "", entryCount: 1)
+        for round in workplace.budget.rounds(roundCount) {
             try open(generated, &checkpoint, &closing, &report)
             progress.advance(checkpoint.name)
-            var ignored = Openings(name: "", entryCount: chunkCount)
             try open(log, &whole, &ignored, &report)
             progress.advance(whole.name)
             try FileManager.default.removeItem(atPath: log + "/checkpoint")
             try open(log, &bare, &ignored, &report)
             progress.advance(bare.name)
+            let known = round * unflushedCount
+            try UnflushedPuts.runAndDie(
+                at: mortal, known..<known + unflushedCount, common.smoke ? .tiny : model,
+                room: mortalCount, common)
+            try open(mortal, &died, &ignored, &report, known: known)
+            progress.advance(died.name)
         }
         let size = try FileManager.default.attributesOfItem(
             atPath: generated + "/checkpoint")[.size]
         checkpoint.extra["checkpointBytes"] = Double((size as? Int) ?? 0)
-        for opening in [whole, bare] {
-            var opening = opening
-            opening.extra["secondsPerGiB"] =
-                opening.medianNanoseconds / 1e9 / (Double(logBytes) / 1_073_741_824)
-            opening.extra["logBytes"] = Double(logBytes)
-            report.results.append(opening.result)
-        }
-        report.results.insert(contentsOf: [checkpoint.result, closing.result], at: 0)
-        report.notes.append(
+        report.results += [checkpoint, closing, whole, bare, died].map(\.result)
+        report.notes += [
             "the generated checkpoint was written by the log in \(writing / 1_000_000) ms; "
-                + "no payload stands behind its entries")
+                + "no payload stands behind its entries",
+            "after a death: another process put these chunks, each at `written` on return, and was "
+                + "killed; entries and bytes are theirs, what was there before is not counted",
+        ]
     }
 
     /// What opening, or closing, one store took.
     private struct Openings {
         let name: String
         let entryCount: Int
+        /// Of real chunks.
+        var logBytes: Int?
         var tally = Tally()
         var extra: [String: Double] = [:]
 
         var medianNanoseconds: Double { tally.metrics["p50Nanoseconds"] ?? 0 }
         var result: BenchmarkResult {
-            var metrics = tally.metrics.merging(extra) { $1 }
-            metrics["entryCount"] = Double(entryCount)
-            metrics["nanosecondsPerEntry"] = medianNanoseconds / Double(entryCount)
-            return BenchmarkResult(name: name, subject: "chunkdb", metrics: metrics)
+            var result = tally.result(name: name, subject: "chunkdb")
+            result.metrics.merge(extra) { $1 }
+            result.metrics["entryCount"] = Double(entryCount)
+            let seconds = medianNanoseconds / 1e9
+            result.metrics["secondsPerMillionEntries"] = seconds / Double(entryCount) * 1e6
+            if let logBytes {
+                result.metrics["logBytes"] = Double(logBytes)
+                result.metrics["secondsPerGiB"] = seconds / (Double(logBytes) / 1_073_741_824)
+            }
+            return result
         }
         mutating func add(from start: Clocks, to end: Clocks) {
             let time = end.nanoseconds - start.nanoseconds
@@ -98,9 +132,10 @@ struct OpenWorkload: Workload {
         }
     }
 
+    /// `known`: entries that are not counted, of a store whose process died.
     private func open(
         _ path: String, _ opening: inout Openings, _ closing: inout Openings,
-        _ report: inout BenchmarkReport
+        _ report: inout BenchmarkReport, known: Int? = nil
     ) throws {
         let hasCheckpoint = FileManager.default.fileExists(atPath: path + "/checkpoint")
         let start = Clocks()
@@ -108,26 +143,27 @@ struct OpenWorkload: Workload {
         opening.add(from: start, to: Clocks())
         let found = db.namespace("bench")?.entryCount ?? 0
         let isUsed = db.recovery.checkpointIgnored == nil
+        if known != nil {
+            opening.extra["replayedCommitCount"] = Double(db.recovery.replayedCommitCount)
+        }
         report.takeTraits(db.disk)
         let closeStart = Clocks()
         try blocking { await db.close() }
         closing.add(from: closeStart, to: Clocks())
-        guard found == opening.entryCount, isUsed == hasCheckpoint else {
+        let expected = opening.entryCount + (known ?? 0)
+        guard found == expected, isUsed == hasCheckpoint else {
             throw BenchmarkError.wrongBytes(
-                "\(found) entries instead of \(opening.entryCount) in \(path)")
+                "\(found) entries instead of \(expected) in \(path)")
         }
     }
 
     // MARK: The stores
 
-    /// Puts chunks, and returns the bytes the store takes.
-    private func makeLog(at path: String) throws -> Int {
-        let preset = common.smoke ? .tiny : preset
-        let source = ChunkSource(preset.geometry, seed: common.seed)
-        let store = try BenchStore(at: path, source: source, chunkCount: chunkCount, common: common)
-        let work = try store.put(0..<chunkCount, writers: 4, .written)
+    private func makeLog(at path: String, _ chunks: Range<Int>, room: Int) throws {
+        let source = ChunkSource(geometry, seed: common.seed)
+        let store = try BenchStore(at: path, source: source, chunkCount: room, common: common)
+        _ = try store.put(chunks, writers: 4, .written)
         try store.close()
-        return work.bytes
     }
 
     /// A checkpoint whose entries all point to the one record there is, which opening does not
