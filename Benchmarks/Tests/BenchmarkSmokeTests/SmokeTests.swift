@@ -28,6 +28,12 @@ struct SmokeTests {
             ],
             ["device", "chunkdb"]
         ),
+        "gather": (
+            [
+                "bytesPerSecond", "p50Nanoseconds", "p99Nanoseconds", "readBytesPerRowByte",
+                "requestsPerGather", "timeToAllRows",
+            ], ["chunkdb"]
+        ),
         "index": (
             ["operationsPerSecond", "bytesPerEntry", "p50Nanoseconds", "oursRatio", "leafFill"],
             ["chunkdb 16/24", "chunkdb 40/24", "std map + lock"]
@@ -224,7 +230,8 @@ struct SmokeTests {
         ["mixed", "--reads", "0"], ["mixed", "--puts", "11"], ["mixed", "--skew", "9"],
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
         ["recovery", "--unflushed", "0"], ["open"], ["layers", "--prompts", "17"],
-        ["layers", "--window", "2"],
+        ["layers", "--window", "2"], ["gather", "--shares", "0"], ["gather", "--blocks", "5000"],
+        ["gather", "--prompt", "17"],
         ["suite", "--minutes", "0"], ["suite", "--verbs", "tide"], ["fill", "--duration", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {

@@ -65,6 +65,7 @@ enum SuitePlan {
                     "--window", String(format: "%.2f", max(0.5 * scale, 0.1)),
                 ],
                 share: 3),
+            SuiteStep(verb: "gather", arguments: [], share: 1),
             SuiteStep(
                 verb: "index",
                 arguments: [
