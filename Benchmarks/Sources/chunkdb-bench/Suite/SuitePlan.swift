@@ -17,6 +17,7 @@ struct SuiteStep: Sendable {
 enum SuitePlan {
     /// In the order in which they run. Verbs whose inputs alone say how long they take come first:
     /// on a slow machine they take more than their share, and the rounds of the others make up.
+    /// `ttft` is last: its one round can take minutes where the cores are busy.
     static func steps(minutes: Double) -> [SuiteStep] {
         let scale = min(minutes / 30, 1)
         func count(_ full: Int, least: Int) -> String {
@@ -39,12 +40,6 @@ enum SuitePlan {
             SuiteStep(
                 verb: "quality", arguments: ["--limit", count(100, least: 4)], share: 3,
                 hasRounds: false),
-            SuiteStep(
-                verb: "ttft",
-                arguments: [
-                    "--layers", count(8, least: 4), "--chunks", count(4, least: 3),
-                    "--chunk-tokens", count(256, least: 32),
-                ], share: 4),
             SuiteStep(
                 verb: "device",
                 arguments: [
@@ -92,6 +87,12 @@ enum SuitePlan {
                 ], share: 3),
             SuiteStep(
                 verb: "peers", arguments: ["--window", mebibytes(128, least: 32)], share: 4),
+            SuiteStep(
+                verb: "ttft",
+                arguments: [
+                    "--layers", count(8, least: 4), "--chunks", count(4, least: 3),
+                    "--chunk-tokens", count(256, least: 32),
+                ], share: 4),
         ]
     }
 }
