@@ -47,42 +47,38 @@ import Testing
         try await check(disk)
     }
 
-    /// What a thread may run on, as the kernel lists it; `nil` when it is gone.
-    private func processors(ofTask path: String) -> (name: String, list: String)? {
-        guard let text = try? String(contentsOfFile: path + "/status", encoding: .utf8) else {
-            return nil
+    /// What each thread of this process may run on, as the kernel lists it.
+    private func processorLists(_ path: String) throws -> [String] {
+        let name = "Cpus_allowed_list:\t"
+        return try FileManager.default.contentsOfDirectory(atPath: path).compactMap { task in
+            // Threads come and go meanwhile.
+            let status = try? String(contentsOfFile: "\(path)/\(task)/status", encoding: .utf8)
+            let line = status?.split(separator: "\n").first { $0.hasPrefix(name) }
+            return line.map { String($0.dropFirst(name.count)) }
         }
-        let lines = text.split(separator: "\n").map(String.init)
-        func field(_ name: String) -> String? {
-            lines.first { $0.hasPrefix(name) }.map { String($0.dropFirst(name.count)) }
-        }
-        guard let name = field("Name:\t"), let list = field("Cpus_allowed_list:\t") else {
-            return nil
-        }
-        return (name, list)
     }
 
-    @Test(arguments: Place.isRingPossible ? [DiskEngine.ring, .threads] : [.threads])
-    func threadsKeepToTheirProcessors(engine: DiskEngine) async throws {
-        let place = Place()
-        let name = engine == .ring ? "chunkdb-ring" : "chunkdb-disk"
+    @Test(.enabled(if: sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1, "one processor proves nothing"))
+    func threadsKeepToTheirProcessors() async throws {
+        let threads = "/proc/self/task"
         // One that this process may run on: the first of a list such as 0-3,8.
-        let allowed = try #require(processors(ofTask: "/proc/self"))
-        let digits = allowed.list.prefix { $0.isNumber }
-        let first = try #require(Int(digits))
-        let disk = try place.openDisk(engine) {
-            $0.processors = [first]
-            $0.threadCount = 2
+        let allowed = try #require(try processorLists(threads).first)
+        let first = try #require(Int(allowed.prefix { $0.isNumber }))
+        for engine in Place.engines {
+            let place = Place()
+            let before = try processorLists(threads).count { $0 == "\(first)" }
+            let disk = try place.openDisk(engine) {
+                $0.processors = [first]
+                $0.threadCount = 2
+            }
+            try await check(disk) {
+                let now = try processorLists(threads).count { $0 == "\(first)" }
+                #expect(now > before, "\(engine)")
+            }
+            let other = try place.openDisk(engine) { $0.processors = [8_191] }
+            try await check(other)
+            #expect(other.traits.notes.contains { $0.contains("any processor") })
         }
-        try await disk.flushDirectory("")
-        // Threads of other disks, of other tests, are there too.
-        let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
-        let found = tasks.compactMap { processors(ofTask: "/proc/self/task/\($0)") }
-        #expect(found.contains { $0.name == name && $0.list == String(first) }, "\(found)")
-        try await check(disk)
-        let other = try place.openDisk(engine) { $0.processors = [8_191] }
-        try await check(other)
-        #expect(other.traits.notes.contains { $0.contains("any processor") })
     }
 
     @Test(.enabled(if: Place.isRingPossible, "io_uring is forbidden here"))
@@ -158,11 +154,12 @@ import Testing
     }
 
     /// A round trip, and the end of the disk.
-    private func check(_ disk: any Disk) async throws {
+    private func check(_ disk: any Disk, meanwhile: () throws -> Void = {}) async throws {
         let file = try await disk.open("check", .createNew)
         let source = filled(disk, pattern(1 << 20, seed: 7))
         try await disk.write(file, at: 4_096, from: source.slice)
         try await disk.flush(file)
+        try meanwhile()
         let target = disk.makeBuffer(byteCount: 1 << 20)
         #expect(try await disk.read(file, at: 4_096, into: target.slice) == 1 << 20)
         #expect(target.bytes == source.bytes)
