@@ -238,8 +238,8 @@ struct GatherWorkload: Workload {
                 let isRight = unsafe gathered.withRow(chunk: place, selection: selection, row: 0) {
                     row in
                     let first = tokens[0] * row.count
-                    return source.plane(chunk, layer: layer, kind)[first..<first + row.count]
-                        .elementsEqual(unsafe row)
+                    let plane = source.plane(chunk, layer: layer, kind)
+                    return unsafe row.elementsEqual(plane[first..<first + row.count])
                 }
                 if !isRight {
                     throw BenchmarkError.wrongBytes("chunk \(chunk), layer \(layer), \(kind)")
