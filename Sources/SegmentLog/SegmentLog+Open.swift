@@ -55,7 +55,7 @@ extension SegmentLog {
             // A power cut may have brought back files that were given back. That their uses have
             // ended is durable now, whatever the last writer knew (RCV-12).
             let isSound = await log.degradedReason == nil
-            if isSound, recovery.contents.report.damages.isEmpty { await log.unlinkExcess() }
+            if isSound, recovery.contents.report.damages.isEmpty { await log.giveBackExcess() }
         }
         recovery.contents.report.readOnlyReason = await log.degradedReason
         return (log, recovery.contents)

@@ -86,13 +86,34 @@ extension SegmentLog {
 
     private var spokenForBytes: UInt64 { allocatedBytes + 2 * snapshotBytes }
 
-    /// Free segments go back to the file system as long as there is more than the capacity.
+    /// Free segments go back to the file system as long as there is more than the capacity, or than
+    /// a class may have: a power cut brings files back that had been given up.
     func unlinkExcess() async {
+        for id in options.writeClasses.keys {
+            while segments(of: id) > segmentCountMax(of: id),
+                let place = free.firstIndex(where: { !$0.isHeld && $0.writeClass == id })
+            {
+                await unlink(free.remove(at: place))
+            }
+        }
         while excessBytes > 0,
             let place = commonFree.min(by: { free[$0].byteCount < free[$1].byteCount })
         {
             await unlink(free.remove(at: place))
         }
+    }
+
+    /// What a power cut brought back is given back: free segments, and of a class that has more
+    /// than it may have the uses in which nothing ever stood. Each was an attempt to begin one.
+    func giveBackExcess() async {
+        for use in uses where segments(of: use.writeClass) > segmentCountMax(of: use.writeClass) {
+            guard use.writeClass != 0, !use.isOpen, !use.isHeld,
+                chains[use.id]?.usedBytes == segments[use.id]?.header.firstCommitOffset,
+                let contents = try? await contents(of: use.id)
+            else { continue }
+            _ = try? await free(contents)
+        }
+        await unlinkExcess()
     }
 
     /// Whole segments that the capacity has room for, beside what is no segment.
@@ -208,6 +229,8 @@ extension SegmentLog {
             // the next opener must not take the file for a segment.
             await disk.close(file)
             try? await disk.unlink(name)
+            // Or else a power cut brings back one file for each attempt.
+            try? await disk.flushDirectory(StoreFiles.segments)
             throw error
         }
     }

@@ -122,7 +122,7 @@ extension SegmentLog {
         free.contains { $0.isHeld && confining($0.writeClass) == id }
     }
 
-    private func segments(of id: UInt16) -> Int {
+    func segments(of id: UInt16) -> Int {
         segments.all.count { $0.header.writeClass == id }
             + free.count { $0.writeClass == id }
     }

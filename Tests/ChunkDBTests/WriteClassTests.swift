@@ -239,4 +239,38 @@ struct WriteClassTests {
         #expect(counters.isLifetimeTaken || !db.disk.notes.isEmpty)
         await db.close()
     }
+
+    @Test("B-1 what attempts to begin a segment left behind a power cut is given back")
+    func attempts() throws {
+        let machine = machine(seed: 8)
+        let db = try machine.open()
+        try machine.run { () async throws in
+            let swap = try await db.namespace("swap", model: smallBinding(layers: 2))
+            // Files are made, and their names are not durable; nor is it that they are gone again.
+            machine.disk.fail(.flushDirectory, number: 1, errorNumber: ENOSPC, forever: true)
+            for owner in 0..<12 as Range<UInt64> {
+                await #expect(throws: StoreError.self) { try await Self.chunk(owner).put(in: swap) }
+            }
+        }
+        machine.disk.clearFailures()
+        var mostFiles = 0
+        for seed in 0..<40 as Range<UInt64> {
+            let next = machine.afterPowerCut(.drawn(seed: seed))
+            mostFiles = max(
+                mostFiles, next.disk.fileNames.count { $0.hasPrefix("segments/") })
+            let again = try next.open()
+            #expect(again.recovery.damages.isEmpty)
+            try next.run { () async throws in
+                let counters = await again.logCounters()
+                let ofClass = counters.writeClasses[Self.classID]?.segmentCount ?? 0
+                #expect(ofClass <= Self.segmentCountMax, "seed \(seed)")
+                #expect(counters.allocatedBytes < 3 << 20, "seed \(seed)")
+                let swap = try #require(again.namespace("swap"))
+                try await Self.chunk(1).put(in: swap)
+                #expect(try await Self.chunk(1).isIntact(in: swap) == true)
+                await again.close()
+            }
+        }
+        #expect(mostFiles > Self.segmentCountMax + 2, "no file came back")
+    }
 }
