@@ -106,13 +106,13 @@ extension Namespace {
         var gathering = Gathering(
             unit: verification == .verified ? nil : Int(core.log.superblock.alignmentUnit))
         var spans: [[GatheredSpan]?] = []
+        var entries: [ChunkEntry] = []
         for rows in wanted {
             guard let chunk = try await locateLayers(of: rows) else {
                 spans.append(nil)
                 continue
             }
-            countUse(chunk.entry)
-            core.count { $0.getCount += 1 }
+            entries.append(chunk.entry)
             var spansOfChunk: [GatheredSpan] = []
             for selection in rows.selections {
                 spansOfChunk.append(try span(selection, of: chunk))
@@ -123,6 +123,7 @@ extension Namespace {
         let (parts, byteCount) = gathering.layOut()
         let buffer = core.disk.makeReadBuffer(byteCount: max(byteCount, 1))
         let requestCount = try await read(parts, into: buffer, verification)
+        for entry in entries { touch(entry) }
         let places = spans.map { spans in
             spans?.map { GatheredRows.Place(rowBytes: $0.rowBytes, offsets: $0.offsets(in: parts)) }
         }

@@ -114,7 +114,7 @@ extension Namespace {
     }
 
     /// Counts a read, in the heat table and in the store's counters.
-    private func touch(_ entry: ChunkEntry) {
+    func touch(_ entry: ChunkEntry) {
         countUse(entry)
         core.count { $0.getCount += 1 }
     }

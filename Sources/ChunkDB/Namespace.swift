@@ -119,10 +119,13 @@ public final class Namespace: Sendable {
 
     // MARK: Removal
 
-    /// Forgets one variant, or all variants of the chunk. Removing what is not there is no error.
+    /// Forgets one variant, or all variants of the chunk. Removing what is not there is no error:
+    /// the log remembers it all the same, since forgotten bytes may still stand there.
     /// *Durability:* as asked for when this returns, `accepted` as `written`. Durable, it does not
     /// come back (CONTRACT D-1).
     /// *Throws:* `.cancelled` when the caller's task is; the removal then goes on unwatched.
+    /// `.log(.capacityExceeded)` when nothing is there that would make room for the memory of it,
+    /// in a store that is a segment beyond its capacity and cannot forget anything.
     public func remove(
         _ key: ChunkKey, variant: VariantID? = nil, durability: Durability = .durable
     ) async throws(StoreError) {
@@ -130,6 +133,10 @@ public final class Namespace: Sendable {
             try requireAlive()
             try await settle(key, variant)
             await core.payBack()
+            if stored(key, variant).isEmpty, await core.log.isAtLimit {
+                let unit = UInt64(core.log.superblock.alignmentUnit)
+                throw .log(.capacityExceeded(neededBytes: unit, availableBytes: 0))
+            }
             do throws(LogError) {
                 try await core.log.remove(id, key, variant, durability) { [self] in
                     unpublish(key, variant)

@@ -60,38 +60,44 @@ public struct QueuePut: Sendable {
 
 /// Aligned memory that a caller hands in with a request. From `submit` to the answer it is the
 /// request's: a second request for it is refused.
-public final class QueueBuffer: Sendable {
-    /// Empty while a request has it.
-    private let held: Mutex<AlignedBuffer?>
+public final class QueueBuffer: @unchecked Sendable {
+    // SAFETY: only the request that has it changes it, and nobody reads it then.
+    fileprivate nonisolated(unsafe) var buffer: AlignedBuffer
+    /// How many read it; `ofRequest` while a request has it.
+    private let readerCount = Atomic(0)
+    private static let ofRequest = -1
     public let byteCount: Int
 
     public init(_ buffer: consuming AlignedBuffer) {
         byteCount = buffer.byteCount
-        held = Mutex(buffer)
+        unsafe self.buffer = buffer
     }
 
-    /// Reads the bytes, before `submit` or after the answer: a caller that looks in between would
-    /// read what is being written, so that is a trap.
+    /// Reads the bytes, before `submit` or after the answer, on as many threads as like: a caller
+    /// that looks in between would read what is being written, so that is a trap.
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        guard let buffer = take() else { preconditionFailure("the buffer belongs to a request") }
-        do throws(Failure) {
-            let result = try unsafe buffer.withBytes(body)
-            give(buffer)
-            return result
-        } catch {
-            give(buffer)
-            throw error
+        var count = readerCount.load(ordering: .relaxed)
+        while true {
+            precondition(count != Self.ofRequest, "the buffer belongs to a request")
+            let (isIn, found) = readerCount.weakCompareExchange(
+                expected: count, desired: count + 1, ordering: .acquiring)
+            if isIn { break }
+            count = found
         }
+        defer { readerCount.subtract(1, ordering: .releasing) }
+        return try unsafe buffer.withBytes(body)
     }
 
-    fileprivate func take() -> AlignedBuffer? { held.withLock { $0.take() } }
-
-    fileprivate func give(_ buffer: consuming AlignedBuffer) {
-        var buffer: AlignedBuffer? = buffer
-        held.withLock { $0 = buffer.take() }
+    /// *Returns:* whether the caller's request has it now: nobody else does, and nobody reads it.
+    fileprivate func take() -> Bool {
+        readerCount.compareExchange(
+            expected: 0, desired: Self.ofRequest, ordering: .acquiring
+        ).exchanged
     }
+
+    fileprivate func giveBack() { readerCount.store(0, ordering: .releasing) }
 }
 
 /// A chunk that `get` found. Owns the planes.
@@ -130,22 +136,16 @@ extension QueueRequest {
             else { return .chunk(nil) }
             return .chunk(QueueChunk(data))
         case .read(let key, let variant, let layers, let tokens, let target, let verification):
-            guard var buffer = target.take() else {
+            guard target.take() else {
                 throw .shape(
-                    what: "buffer", expected: "one that no other request has",
-                    found: "one that is being read to")
+                    what: "buffer", expected: "one that nobody else has",
+                    found: "one of another request's, or being read")
             }
-            let planes: Result<PlaneMap?, StoreError>
-            do throws(StoreError) {
-                planes = .success(
-                    try await namespace.read(
-                        key, variant: variant, layers: layers, tokens: tokens, into: &buffer,
-                        verification: verification))
-            } catch {
-                planes = .failure(error)
-            }
-            target.give(buffer)
-            return .planes(try planes.get())
+            defer { target.giveBack() }
+            return .planes(
+                try await unsafe namespace.read(
+                    key, variant: variant, layers: layers, tokens: tokens, into: &target.buffer,
+                    verification: verification))
         case .put(let put):
             return .stored(
                 try await namespace.put(

@@ -60,6 +60,10 @@ extension SegmentLog {
     /// had better wait for cleaning.
     public var isBeyondSlack: Bool { excessBytes > smallSegmentBytes }
 
+    /// Whether files have all they may have beyond the capacity, but for what a removal takes that
+    /// makes room.
+    public var isAtLimit: Bool { excessBytes >= superblock.segmentBytes }
+
     /// Free segments that nobody holds and no class keeps.
     private var commonFree: [Int] {
         free.indices.filter { !free[$0].isHeld && confining(free[$0].writeClass) == 0 }

@@ -164,6 +164,7 @@ struct GatherTests {
             try await chunk(1).put(in: space)
             let key = chunk(1).key(in: space)
             let located = try #require(try await space.locate(key))
+            #expect(Set(located.extents.map(\.file)).count == 3)
             let extent = try #require(located.extent(layer: 2, .keys))
             // A byte of token 100's row.
             let place = Int(extent.fileOffset) + 100 * Self.rowBytes + 5

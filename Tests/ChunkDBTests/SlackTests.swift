@@ -71,6 +71,67 @@ struct SlackTests {
         #expect(most <= (632 << 10) + Self.segmentSize.bytes + Self.metadataSlack)
     }
 
+    @Test(
+        "removals that wait for no flush, and free nothing, take a segment at most",
+        arguments: 0..<8 as Range<UInt64>)
+    func unflushedRemovals(seed: UInt64) throws {
+        let (most, refusedCount) = try removeStrangers(seed: seed, evicts: true)
+        #expect(most <= (1 << 20) + Self.segmentSize.bytes)
+        #expect(refusedCount == 0)
+    }
+
+    @Test(
+        "a full store that may not forget refuses removals of what it does not have",
+        arguments: 0..<4 as Range<UInt64>)
+    func refusedRemovals(seed: UInt64) throws {
+        let (most, refusedCount) = try removeStrangers(seed: seed, evicts: false)
+        #expect(most <= (1 << 20) + Self.segmentSize.bytes + Self.metadataSlack)
+        #expect(refusedCount > 0)
+    }
+
+    /// Eight workers remove 3,200 keys of which a full store has none, then what it has.
+    private func removeStrangers(seed: UInt64, evicts: Bool) throws
+        -> (most: UInt64, refusedCount: Int)
+    {
+        var machine = SimulatedMachine(
+            seed: seed, capacity: .mebibytes(1), segmentSize: Self.segmentSize)
+        machine.options.evicts = evicts
+        let db = try machine.open()
+        return try machine.run { () async throws -> (most: UInt64, refusedCount: Int) in
+            let space = try await db.namespace("acme", model: smallBinding(layers: 2))
+            let count = try await fill(space, db)
+            var (most, refusedCount) = (0 as UInt64, 0)
+            try await withThrowingTaskGroup(of: (UInt64, Int).self) { group in
+                for worker in 0..<8 as Range<UInt64> {
+                    group.addTask {
+                        var (most, refusedCount) = (0 as UInt64, 0)
+                        for number in 0..<400 as Range<UInt64> {
+                            let key = TestChunk(1_000 + 8 * number + worker).key(in: space)
+                            do throws(StoreError) {
+                                try await space.remove(key, durability: .written)
+                            } catch .log(.capacityExceeded) {
+                                refusedCount += 1
+                            }
+                            most = max(most, await db.logCounters().allocatedBytes)
+                        }
+                        return (most, refusedCount)
+                    }
+                }
+                for try await (ofOne, refused) in group {
+                    most = max(most, ofOne)
+                    refusedCount += refused
+                }
+            }
+            for owner in 0..<count {
+                try await space.remove(TestChunk(owner).key(in: space), durability: .written)
+                most = max(most, await db.logCounters().allocatedBytes)
+            }
+            #expect(space.entryCount == 0)
+            await db.close()
+            return (most, refusedCount)
+        }
+    }
+
     @Test("what nobody flushed is written anew within a segment")
     func opening() throws {
         var machine = SimulatedMachine(
