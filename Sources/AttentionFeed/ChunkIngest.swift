@@ -53,13 +53,13 @@ extension Namespace {
     ///
     /// - Parameters:
     ///   - tokens: of the whole prompt, one a row.
-    ///   - replacing: a chunk that is present is computed and written again, with this profile.
+    ///   - renewing: a chunk that is present gets this profile.
     /// *Complexity:* a prefill of the segment. *Durability:* durable when this returns.
     /// *Throws:* `segmentNotCaptured` when a part of the segment was not computed.
     @discardableResult
     public func ingest(
         segment: Int, of prefill: PrefillResult, tokens: [UInt32], with model: Model,
-        replacing: Bool = false
+        renewing: Bool = false
     ) async throws(AttentionFeedError) -> IngestedChunk {
         try requireModel(model)
         guard let capture = prefill.capture, capture.segments.indices.contains(segment),
@@ -68,9 +68,8 @@ extension Namespace {
         let rows = capture.segments[segment]
         let tokens = Array(tokens[rows])
         let key = key(tokens: tokens)
-        if !replacing, contains(key) != nil {
-            return IngestedChunk(key: key, variant: .standalone, outcome: .alreadyPresent)
-        }
+        let present = IngestedChunk(key: key, variant: .standalone, outcome: .alreadyPresent)
+        if !renewing, contains(key) != nil { return present }
         let planes: KVPlanes
         do throws(AttentionError) {
             planes = try model.prefill(tokens).cache.planes
@@ -79,9 +78,14 @@ extension Namespace {
         }
         let profile = prefill.deviationProfile(
             of: planes, from: 0, at: rows, rotary: binding.rotary)
+        do throws(StoreError) {
+            if try await renew(key, { $0.deviationProfile = profile }) { return present }
+        } catch {
+            throw .store(error)
+        }
         return try await put(
             planes, tokens: tokens, context: .standalone, key: key,
-            recompute: RecomputeMetadata(deviationProfile: profile), replacing: replacing)
+            recompute: RecomputeMetadata(deviationProfile: profile))
     }
 
     /// Stores one segment of a prefill that captured it (`capturing:`) as the variant of the
@@ -122,8 +126,7 @@ extension Namespace {
     func put(
         _ planes: consuming KVPlanes, tokens: [UInt32], context: PrefixContext,
         key: ChunkKey? = nil, recompute: RecomputeMetadata? = nil,
-        detail: VariantDetail = VariantDetail(), durability: Durability = .durable,
-        replacing: Bool = false
+        detail: VariantDetail = VariantDetail(), durability: Durability = .durable
     ) async throws(AttentionFeedError) -> IngestedChunk {
         let key = key ?? self.key(tokens: tokens)
         var layers: [(keys: [UInt8], values: [UInt8])] = []
@@ -144,7 +147,7 @@ extension Namespace {
         do throws(StoreError) {
             let outcome = try await put(
                 key, tokens: tokens, layers: layers, context: context, recompute: recompute,
-                detail: detail, replacing: replacing, durability: durability)
+                detail: detail, durability: durability)
             return IngestedChunk(key: key, variant: context.variantID, outcome: outcome)
         } catch {
             throw .store(error)

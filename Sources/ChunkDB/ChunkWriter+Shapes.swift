@@ -70,25 +70,7 @@ extension ChunkWriter {
         if recompute.prefix.isEmpty {
             recompute.prefix = context.prefix.map { PrefixShare(key: $0, tokenCount: 0) }
         }
-        guard recompute.prefix.map(\.key) == context.prefix else {
-            throw .shape(
-                what: "prefix of the recompute metadata",
-                expected: "\(context.prefix.count) keys, as the put was begun with",
-                found: "\(recompute.prefix.count) others")
-        }
-        for share in recompute.prefix {
-            guard (0...Int(UInt32.max)).contains(share.tokenCount) else {
-                throw .shape(
-                    what: "tokens of a prefix chunk", expected: "a count",
-                    found: "\(share.tokenCount)")
-            }
-        }
-        for (what, count) in [
-            ("token scores", recompute.tokenScores.count),
-            ("deviation profile", recompute.deviationProfile.count),
-        ] where count != 0 && count != tokens.count {
-            throw .shape(what: what, expected: "one a token, \(tokens.count)", found: "\(count)")
-        }
+        try recompute.requireShape(prefix: context.prefix, tokenCount: tokens.count)
         let bytes = ChunkMetadata(
             tokens: tokens, recompute: recompute, detail: try requireShape(of: detail)
         ).encode()
@@ -133,5 +115,29 @@ extension ChunkWriter {
                 found: "kinds \(detail.others.map(\.kind))")
         }
         return detail
+    }
+}
+
+extension RecomputeMetadata {
+    /// What it says of the prefix is of the variant's own, and its scores are one a token.
+    func requireShape(prefix keys: [ChunkKey], tokenCount: Int) throws(StoreError) {
+        guard prefix.map(\.key) == keys else {
+            throw .shape(
+                what: "prefix of the recompute metadata",
+                expected: "\(keys.count) keys, as the put was begun with",
+                found: "\(prefix.count) others")
+        }
+        for share in prefix {
+            guard (0...Int(UInt32.max)).contains(share.tokenCount) else {
+                throw .shape(
+                    what: "tokens of a prefix chunk", expected: "a count",
+                    found: "\(share.tokenCount)")
+            }
+        }
+        for (what, count) in [
+            ("token scores", tokenScores.count), ("deviation profile", deviationProfile.count),
+        ] where count != 0 && count != tokenCount {
+            throw .shape(what: what, expected: "one a token, \(tokenCount)", found: "\(count)")
+        }
     }
 }

@@ -163,18 +163,22 @@ extension Namespace {
     /// A hold on the segment of one of a variant's records; `nil` when the variant was moved or
     /// forgotten. Held first and then looked up again: see `SegmentTable`.
     func hold(_ entry: ChunkEntry, _ location: RecordLocation) throws(StoreError) -> SegmentHold? {
-        let hold = core.log.segments.hold(location.segment)
-        guard contains(entry.key, variant: entry.variant)?.location == entry.location else {
-            return nil
-        }
-        if let hold { return hold }
         do throws(LogError) {
-            _ = try core.reader.handle(location)
-            return nil
+            return try hold(location) {
+                contains(entry.key, variant: entry.variant)?.location == entry.location
+            }
         } catch {
             guard case .format(let cause, _, _) = error else { throw .log(error) }
             throw damaged(entry, location, cause)
         }
+    }
+
+    /// - Parameter isThere: whether the index still names what stands there.
+    func hold(_ location: RecordLocation, if isThere: () -> Bool) throws(LogError) -> SegmentHold? {
+        let hold = core.log.segments.hold(location.segment)
+        guard isThere() else { return nil }
+        if hold == nil { _ = try core.reader.handle(location) }
+        return hold
     }
 
     private func open(

@@ -8,6 +8,8 @@ final class OneEnd: Sendable {
     }
     private let state = Mutex(State())
 
+    var isOver: Bool { state.withLock(\.isOver) }
+
     func whenOver() async {
         await withCheckedContinuation { continuation in
             let isOver = state.withLock { state in

@@ -53,25 +53,61 @@ extension Namespace {
     private func copy(_ entry: CheckpointEntry, isPinned: Bool) async throws(StoreError) {
         let ticket = isPinned ? try takePinned(entry.variantDiskBytes) : nil
         defer { ticket?.end() }
-        do throws(LogError) {
-            var family = try await core.family(of: entry)
+        _ = try await copy(entry, isPinned: isPinned) { (family) throws(StoreError) in
             for index in family.indices {
                 family[index].retention = isPinned ? .pinned : .evictable
             }
+        }
+    }
+
+    /// Puts a copy that says something else in a variant's place.
+    /// *Returns:* false when the variant was moved or forgotten meanwhile; nothing happened then.
+    func copy(
+        _ entry: CheckpointEntry, isPinned: Bool? = nil,
+        _ change: (inout [PayloadRecord]) throws(StoreError) -> Void
+    ) async throws(StoreError) -> Bool {
+        var family: [PayloadRecord]
+        // Cleaning goes on beside this, and what is being read is not to be written over (N-9).
+        var holds: [SegmentHold] = []
+        defer { withExtendedLifetime(holds) {} }
+        do throws(LogError) {
+            let isThere = { self.isAt(entry) }
+            guard let hold = try hold(entry.location, if: isThere) else { return false }
+            holds = [hold]
+            for sibling in try await core.record(of: entry).siblings {
+                guard let hold = try self.hold(sibling.location, if: isThere) else { return false }
+                holds.append(hold)
+            }
+            family = try await core.family(of: entry)
+        } catch {
+            try fail(entry, error)
+            return false
+        }
+        try change(&family)
+        let done = OneEnd()
+        do throws(LogError) {
             let needed = await core.log.spaceNeeded(for: family.map(\.prefix.recordBytes))
             if await core.log.availableBytes < needed {
                 _ = await core.cleaner.makeRoom(for: needed, in: core)
             }
             let copy = LogMove(
-                .copy(family), isAlive: { self.isAt(entry) },
-                publish: { self.relocate(entry, to: $0, isPinned: isPinned) })
+                .change(family), isAlive: { self.isAt(entry) },
+                publish: {
+                    self.relocate(entry, to: $0, isPinned: isPinned)
+                    done.end()
+                })
             if let (_, error) = try await core.log.move([copy]).first { throw error }
         } catch {
-            guard case .format(let cause, _, _) = error else { throw .log(error) }
-            // What was read where it stood before is not what stands there now.
-            if let found = contains(entry) { throw damaged(found, entry.location, cause) }
+            try fail(entry, error)
         }
         await core.cleanIfLow()
+        return done.isOver
+    }
+
+    /// What was read where a variant stood before is not what stands there now, and no damage.
+    private func fail(_ entry: CheckpointEntry, _ error: LogError) throws(StoreError) {
+        guard case .format(let cause, _, _) = error else { throw .log(error) }
+        if let found = contains(entry) { throw damaged(found, entry.location, cause) }
     }
 
     /// `nil` when the variant lives elsewhere by now, or no more.

@@ -23,6 +23,13 @@ public struct CommitMember: Hashable, Sendable {
     public var recordBytes: UInt64
     public var seal: Digest128
 
+    /// As one that says so.
+    public var again: Self {
+        var member = self
+        member.isAgain = true
+        return member
+    }
+
     /// Of the kinds that have a header region and nothing else.
     public var isTombstoneOrNamespace: Bool {
         kind == RecordKind.tombstone.rawValue || kind == RecordKind.namespaceOperation.rawValue

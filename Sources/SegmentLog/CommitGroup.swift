@@ -104,7 +104,6 @@ struct CommitGroup {
                 result += put.members.map { member in
                     var member = member
                     member.isBatched = isBatch
-                    member.isAgain = operation.isAlone
                     return member
                 }
             }

@@ -40,6 +40,9 @@ public struct LogMove: Sendable {
     public enum Way: Sendable {
         /// Its records, record 0 first.
         case copy([PayloadRecord])
+        /// As `copy`, of records that say something else now: after a crash those before do not
+        /// stand in for them.
+        case change([PayloadRecord])
         case name([CommitMember])
     }
     let way: Way
@@ -184,29 +187,36 @@ extension SegmentLog {
         case .name(let members):
             let location = members[0].location
             return LogPut(
-                members, admit: move.isAlive, publish: { move.publish(location) }, withdraw: {})
-        case .copy(let records):
-            let places = try await reserve(
-                records.map(\.prefix.recordBytes), for: .cleaning, besides: records[0])
-            let mover = RecordMover(disk: disk, reader: reader)
-            let members: [CommitMember]
-            do throws(LogError) {
-                members = try await mover.move(records, to: places)
-            } catch {
-                // A read that failed leaves a place that nobody needs. What a failed write left in
-                // its place is uncertain for ever (L5).
-                if case .degraded(let reason) = error {
-                    degradedReason = degradedReason ?? reason
-                } else {
-                    giveUp(places)
-                }
-                throw error
-            }
-            counters.movedBytes += records.reduce(0) { $0 + $1.prefix.recordBytes }
-            return LogPut(
-                members, holds: places.map(\.hold), admit: move.isAlive,
-                publish: { move.publish(places[0].location) }, withdraw: {})
+                members.map(\.again), admit: move.isAlive, publish: { move.publish(location) },
+                withdraw: {})
+        case .copy(let records): return try await copy(records, for: move, isSame: true)
+        case .change(let records): return try await copy(records, for: move, isSame: false)
         }
+    }
+
+    private func copy(_ records: [PayloadRecord], for move: LogMove, isSame: Bool)
+        async throws(LogError) -> LogPut
+    {
+        let places = try await reserve(
+            records.map(\.prefix.recordBytes), for: .cleaning, besides: records[0])
+        let mover = RecordMover(disk: disk, reader: reader)
+        let members: [CommitMember]
+        do throws(LogError) {
+            members = try await mover.move(records, to: places)
+        } catch {
+            // A read that failed leaves a place that nobody needs. What a failed write left in
+            // its place is uncertain for ever (L5).
+            if case .degraded(let reason) = error {
+                degradedReason = degradedReason ?? reason
+            } else {
+                giveUp(places)
+            }
+            throw error
+        }
+        counters.movedBytes += records.reduce(0) { $0 + $1.prefix.recordBytes }
+        return LogPut(
+            isSame ? members.map(\.again) : members, holds: places.map(\.hold),
+            admit: move.isAlive, publish: { move.publish(places[0].location) }, withdraw: {})
     }
 
     /// Ends a use in which nothing lives any more, and on whose commits nothing that lives depends.

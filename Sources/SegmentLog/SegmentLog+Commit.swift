@@ -38,7 +38,7 @@ struct QueuedOperation {
     enum Kind {
         /// More than one: all or none after a crash.
         case puts([LogPut])
-        /// What lives, to be named again. Alone in its group, and each for itself.
+        /// What lives, to be named again or changed. Alone in its group, and each for itself.
         case moves([LogPut])
         /// The end of a segment use. Alone in its group.
         case free(UseContents)

@@ -177,8 +177,8 @@ struct BatchPrefillTests {
                 #expect(there.outcome == .alreadyPresent)
                 let stored = try await namespace.ingest(
                     segment: segment, of: full, tokens: PlannedTests.tokens, with: model,
-                    replacing: true)
-                #expect(stored.outcome == .committed && stored.variant == .standalone)
+                    renewing: true)
+                #expect(stored.outcome == .alreadyPresent && stored.variant == .standalone)
                 let located = try #require(try await namespace.locate(stored.key))
                 let profile = located.metadata.recompute.deviationProfile
                 // By hand: the chunk alone, moved to its place.

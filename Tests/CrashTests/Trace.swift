@@ -22,7 +22,9 @@ struct Trace {
     /// Every other seed lives on a store that is full from its first chunks on, so that segments
     /// are freed and used again in every crash.
     init(seed: UInt64) {
-        self.init(seed: seed, Self.shape(isFull: Self.isFull(seed)))
+        var shape = Self.shape(isFull: Self.isFull(seed))
+        shape.renews = seed % 8 == 3 || seed % 8 == 4
+        self.init(seed: seed, shape)
     }
 
     init(seed: UInt64, _ shape: LifePlan.Shape) {

@@ -83,6 +83,11 @@ public final class KeyModel: Sendable {
         if level == .durable { settle(ticket.scope, at: now) }
     }
 
+    /// There was nothing to change: the key never was in that state.
+    public func withdraw(_ ticket: Ticket) {
+        state.withLock { $0.claims[ticket.owner]?.removeAll { $0.number == ticket.number } }
+    }
+
     /// The store forgot the key to make room. After a crash it may be there again (CONTRACT E-1).
     public func evicted(_ owner: UInt64) {
         let now = clock()

@@ -15,6 +15,8 @@ public struct LifePlan: Sendable {
         case put(UInt64, edition: UInt64, Durability, streamed: Bool)
         case replace(UInt64, edition: UInt64, Durability, streamed: Bool)
         case remove(UInt64, Durability)
+        /// Says something new of what is there, and of its bytes nothing.
+        case renew(UInt64, stamp: UInt64)
         case read(UInt64, isPart: Bool)
     }
     public enum Turn: Sendable {
@@ -38,6 +40,8 @@ public struct LifePlan: Sendable {
         public var reopens = true
         /// One in so many operations is asked to be durable; 1 for all.
         public var durableOdds = 2
+        /// Whether metadata of what is stored changes too.
+        public var renews = false
         /// Editions are counted up from here, so that a second life has its own.
         public var firstEdition: UInt64 = 1
         public init() {}
@@ -46,17 +50,25 @@ public struct LifePlan: Sendable {
     /// Every round: all callers at once, then one of the calls that concern the whole store.
     public init(seed: UInt64, _ shape: Shape) {
         var generator = SeededGenerator(seed: seed ^ 0x11FE)
+        // Its own, so that a life that renews is otherwise the one that it would have been.
+        var renewing = SeededGenerator(seed: seed ^ 0x2E4E)
         var edition = shape.firstEdition
         owners = shape.owners
         turns = []
         for round in 0..<shape.roundCount {
             let deeds = (0..<shape.workerCount).map { worker in
-                (0..<shape.deedsPerRound).map { _ in
+                let owners = shape.owners.filter { Int($0) % shape.workerCount == worker }
+                var deeds = (0..<shape.deedsPerRound).map { _ in
                     defer { edition += 1 }
-                    let owners = shape.owners.filter { Int($0) % shape.workerCount == worker }
                     return Self.deed(
                         owners.randomElement(using: &generator)!, edition, shape, &generator)
                 }
+                if shape.renews {
+                    let owner = owners.randomElement(using: &renewing)!
+                    let place = Int.random(in: 0...deeds.count, using: &renewing)
+                    deeds.insert(.renew(owner, stamp: edition), at: place)
+                }
+                return deeds
             }
             turns.append(.together(deeds))
             switch Int.random(in: 0..<10, using: &generator) {
@@ -291,6 +303,16 @@ public final class Life: Sendable {
                 let ticket = model.begin(owner, nil)
                 try await namespace.remove(chunk.key(in: namespace), durability: level)
                 model.succeed(ticket, level)
+            case .renew(let owner, let stamp):
+                guard let namespace = db.namespace(name),
+                    case .edition(let state) = try await chunk.read(in: namespace)
+                else { return }
+                let ticket = model.begin(owner, OwnedChunk.renewed(state, stamp))
+                if try await chunk.renew(stamp, in: namespace) {
+                    model.succeed(ticket, .durable)
+                } else {
+                    model.withdraw(ticket)
+                }
             case .read(_, let isPart):
                 let found = try await chunk.read(
                     in: db.namespace(name), layers: isPart ? 1..<2 : nil,
@@ -331,7 +353,7 @@ extension LifePlan.Deed {
     var owner: UInt64 {
         switch self {
         case .put(let owner, _, _, _), .replace(let owner, _, _, _), .remove(let owner, _),
-            .read(let owner, _):
+            .renew(let owner, _), .read(let owner, _):
             owner
         }
     }

@@ -95,9 +95,22 @@ public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
         return try await writer.commit(durability: durability)
     }
 
+    /// Puts a stamp into the metadata of what is there, durably. *Returns:* false for a miss.
+    public func renew(_ stamp: UInt64, in namespace: Namespace) async throws(StoreError) -> Bool {
+        try await namespace.renew(key(in: namespace)) { $0.creationMilliseconds = Float(stamp) }
+    }
+
+    /// The same payload under another stamp: a state of its own.
+    public static func renewed(_ state: UInt64, _ stamp: UInt64) -> UInt64 {
+        state & 0xFFFF_FFFF | stamp << 32
+    }
+
+    public static func isRenewed(_ state: UInt64) -> Bool { state >> 32 != 0 }
+
     /// What a lookup gave.
     public enum Found: Hashable, Sendable {
         case missing
+        /// Of its bytes, and above 32 bits the stamp of its metadata.
         case edition(UInt64)
         /// Bytes that are not one complete put of this key; never right (CONTRACT G-1).
         case wrong(String)
@@ -126,7 +139,11 @@ public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
                 }
             }
         }
-        return .edition(edition)
+        let stamp = data.metadata.recompute.creationMilliseconds
+        guard let stamp = UInt64(exactly: stamp), stamp < 1 << 24 else {
+            return .wrong("a stamp of \(stamp)")
+        }
+        return .edition(Self.renewed(edition, stamp))
     }
 
     /// A word of the first line: owner, edition, plane, line.

@@ -107,6 +107,7 @@ struct RandomLife {
         shape.deedsPerRound = Int.random(in: 1...2, using: &generator)
         shape.durableOdds = Int.random(in: 1...4, using: &generator)
         shape.reopens = false
+        shape.renews = seed % 5 == 4
         shape.firstEdition = edition
         edition += 100
         let disk = machine.disk
@@ -212,6 +213,9 @@ struct RandomLife {
         marks.hit("dropped commit", if: found.report.unprovenCommitCount > 0)
         marks.hit("journal copy mended", if: !found.report.repairedJournalCopies.isEmpty)
         marks.hit("store without a checkpoint", if: found.report.checkpointIgnored != nil)
+        marks.hit(
+            "renewed, and found again",
+            if: found.found.values.contains { OwnedChunk.isRenewed($0 ?? 0) })
         for (owner, edition) in found.found {
             known[owner] = edition
             forgotten[owner] = life.model.forgotten(owner)

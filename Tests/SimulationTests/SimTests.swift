@@ -29,7 +29,7 @@ struct SimTests {
         "refused: capacity", "opening refused", "dropped record",
         "dropped commit", "journal copy mended", "store without a checkpoint",
         "short transfers", "kept promise", "revived", "freed segment", "moved record",
-        "segment of a class begun again", "may not forget",
+        "segment of a class begun again", "may not forget", "renewed, and found again",
     ]
 
     private static let met = Marks()
