@@ -32,7 +32,7 @@ struct SpaceHistory {
     /// *Throws:* `.cannotOpen` for a file that cannot be read, `.usage` for what it says.
     init(path: String, storeID: String) throws(ShellError) {
         guard let bytes = SmallFile.bytes(path, maximum: Self.bytesMax) else {
-            throw ShellError(.cannotOpen, "\(path): cannot be read")
+            throw ShellError(.cannotOpen, SmallFile.reason(path, maximum: Self.bytesMax))
         }
         guard let file = try? JSONDecoder().decode(File.self, from: Data(bytes)),
             file.verb == "watch"
