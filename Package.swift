@@ -87,7 +87,7 @@ let package = Package(
                 "Retention", "ChunkFormat", "BlockIO", "KVModel", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            exclude: ["JSON.md", "Completions", "Manual"],
+            exclude: ["README.md", "JSON.md", "Completions", "Manual"],
             resources: [.copy("Demo/model"), .copy("Demo/questions.jsonl")],
             swiftSettings: houseRules),
         .target(

@@ -21,7 +21,7 @@ public struct DiskOptions: Sendable {
     /// Bytes that the ring may have in hand at once; at least one piece always goes out. Enough to
     /// keep the device busy, and no more: a device shares itself among all it has, so that with
     /// more in hand all ends late and at once, and whoever verifies has nothing to do meanwhile.
-    /// Measured, 1 to 16 MiB: see the README.
+    /// Measured from 1 to 16 MiB.
     public var queueBytes = 6 << 20
     /// The largest transfer asked of the kernel at once; readers of large extents split them so
     /// too (`DiskTraits.pieceBytes`). Measured from 256 KiB to 4 MiB: below, the cost per call

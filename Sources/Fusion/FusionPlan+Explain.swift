@@ -1,6 +1,7 @@
 // A plan in words, for people: what is done with each chunk and why, and what it comes to.
 
 import KVModel
+import Primitives
 
 extension FusionPlan {
     /// One line for the prompt, one a chunk, one for the cost.
@@ -33,11 +34,12 @@ extension FusionPlan {
                     + said.joined(separator: ", ")
                     + (steps.count < schedule.steps.count ? ", and so on" : ""))
         }
+        let loaded = ByteCount(estimate.loadBytes)
         guard withCosts else {
-            return (summary, rest + ["\(estimate.loadBytes) bytes load"])
+            return (summary, rest + ["\(loaded) to load"])
         }
         rest.append(
-            "\(estimate.loadBytes) bytes load in \(estimate.loadSeconds.milliseconds), layers "
+            "\(loaded) load in \(estimate.loadSeconds.milliseconds), layers "
                 + "compute in \(estimate.computeSeconds.milliseconds), "
                 + "\(preloadLayerCount) of them loaded before the first begins; first token in "
                 + "\(estimate.firstTokenSeconds.milliseconds), a full prefill takes "

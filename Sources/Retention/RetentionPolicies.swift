@@ -30,7 +30,7 @@ public struct UnknownPolicy: Error, Hashable, Sendable, CustomStringConvertible 
 }
 
 public enum RetentionPolicies {
-    /// Wins the trace suite (`chunkdb-bench traces`; README, "Measured").
+    /// Wins the trace suite (`chunkdb-bench traces`; Benchmarks/Measured.md).
     public static let defaultName = "recall"
 
     public static let names = ["recall", "lru", "lfu", "gdsf", "s3-fifo", "cache-craft"]

@@ -20,15 +20,16 @@ struct Chunkdb: ParsableCommand {
             chunkdb PATH [options]
             """,
         discussion: """
-            PATH is the store's directory (write ./info for a store that is named like a verb).
-            Without a verb, lines of verbs are read, with editing, history and completion where
-            standard input is a terminal; options given then hold for every line.
-            Every verb takes --json and then prints one object, errors included
+            PATH is the store's directory (write ./info for a store that is named like a verb). \
+            Without a verb, lines of verbs are read, with editing, history and completion where \
+            standard input is a terminal; options given then hold for every line. \
+            Every verb takes --json and then prints one object, errors included \
             (Sources/chunkdb/JSON.md), and -q, which prints nothing but errors.
 
-            Exit codes: 0 fine, 1 damage found, 2 usage, 3 cannot open the store,
-            4 no such key, variant or namespace, 5 cannot write the file,
-            6 chunkdb-bench is missing or failed, 130 interrupted.
+            Exit codes: 0 fine, 1 damage found, 2 usage, 3 cannot open the store, \
+            4 no such key, variant or namespace, 5 cannot write the file, \
+            6 chunkdb-bench is missing or failed, 130 interrupted. Verbs that list something \
+            warn of damage they meet, and end with 0. \
             A session fed from a pipe ends with the first code that is not 0, at a terminal with 0.
             """,
         version: "chunkdb 0",

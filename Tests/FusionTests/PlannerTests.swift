@@ -255,7 +255,7 @@ struct PlannerTests {
                 recomputed, evenly spaced, since nothing is known of any (CFO 0.15, held down: \
                 computed alone, CCI 0.5, β 0, γ 0, κ 0)
                 chunk 2, rows 20..<30: computed: no stored variant can be used
-                20000 bytes load in 0.02 ms, layers compute in 14 ms, 1 of them loaded \
+                19.5 KiB load in 0.02 ms, layers compute in 14 ms, 1 of them loaded \
                 before the first begins; first token in 14.005 ms, a full prefill takes 32 ms
                 deadline 1000 ms: met
                 """)

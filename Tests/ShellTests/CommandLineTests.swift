@@ -62,6 +62,27 @@ struct CommandLineTests {
         #expect(outcome.output.contains("chunkdb PATH"))
     }
 
+    @Test("names the word that is wrong, and what sorts is shown")
+    func slips() throws {
+        let place = try Place()
+        try place.makeStore()
+        for words in [["lss", place.store], [place.store, "lss"]] {
+            let outcome = run(words)
+            #expect(outcome.exit == .usage && outcome.errors.contains("chunkdb: lss: not a verb"))
+        }
+        // Not a session on a store that is not there.
+        let output = MemorySink()
+        let errors = MemorySink()
+        let console = Console(output: output, errors: errors)
+        let shell = Shell(console: console, lines: { PlainLines(output: output) })
+        #expect(shell.run([place.path + "/inf"]) == .cannotOpen)
+        #expect(errors.text.contains("no such directory, and not a verb"))
+        #expect(place.run(["ls", "--sort", "uses"]).output.contains("USES"))
+        #expect(!place.run(["ls", "--sort", "size"]).output.contains("USES"))
+        let missing = place.run(["trace", "show", "/nonexistent"])
+        #expect(missing.exit == .cannotOpen && missing.errors.contains("no such file"))
+    }
+
     @Test("asks for names that are there")
     func names() throws {
         let place = try Place()

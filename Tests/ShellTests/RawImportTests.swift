@@ -41,7 +41,7 @@ struct RawImportTests {
         #expect(place.run(words).exit == .usage, "nobody said yes")
         #expect(try place.contents() == before)
         #expect(place.run(words + ["--yes"]).output == "1 variant stored\n")
-        #expect(place.run(words + ["--yes"]).output == "1 variant present\n")
+        #expect(place.run(words + ["--yes"]).output == "1 variant there already\n")
         let behind = ["--behind", "\(key(1))", "--position", "16"]
         let variant = try place.run(words + behind + ["--yes", "--json"]).json
         let files = try #require(variant["files"] as? [[String: Any]])

@@ -53,6 +53,72 @@ struct ReportTests {
         #expect(place.run(["report"]).exit == .usage)
     }
 
+    /// What `watch --json` prints, of so many samples.
+    private func watched(_ storeID: String, _ count: Int) throws -> Data {
+        let samples = (0..<count).map { index -> [String: Any] in
+            var sample: [String: Any] = [
+                "writtenSeconds": 1_800_000_000 + 60 * index, "seconds": 60,
+                "perSecond": ["putCount": 1],
+                "gauges": [
+                    "livingBytes": 1_000_000 + index * 9_000, "allocatedBytes": 6_000_000,
+                    "capacityBytes": 16 << 20,
+                ],
+            ]
+            if index % 3 > 0 { sample["hitShare"] = Double(index % 7) / 7 }
+            return sample
+        }
+        return try JSONSerialization.data(withJSONObject: [
+            "verb": "watch", "path": "/data", "file": "f", "storeID": storeID,
+            "samples": Array(samples.shuffled()),
+        ])
+    }
+
+    @Test("draws space and hits over time, from what `watch` printed of this store")
+    func history() throws {
+        let place = try Place()
+        try place.makeStore()
+        let storeID = try #require(place.run(["info", "--json"]).json["storeID"] as? String)
+        let file = place.path + "/history.json"
+        func write(_ data: Data) throws { try data.write(to: URL(fileURLWithPath: file)) }
+        try write(watched(storeID, 1_000))
+        let words = ["report", "--history", file, "-o"]
+        #expect(place.run(words + [place.path + "/report.html"]).exit == .fine)
+        let html = try page(place)
+        #expect(html.contains("<h2>Space over time</h2>"))
+        #expect(html.contains("<h2>Reads that found their chunk, over time</h2>"))
+        #expect(html.contains("2027-01-15T08:00:00Z to 2027-01-16T00:39:00Z"))
+        let lines = html.components(separatedBy: "points=\"").dropFirst().map {
+            $0.components(separatedBy: "\"")[0].split(separator: " ").map {
+                $0.split(separator: ",").compactMap { Double($0) }
+            }
+        }
+        try #require(lines.count == 4, "capacity, allocated, living; hits")
+        for line in lines {
+            // Shuffled in the file; never more than a screen tells apart; inside the picture.
+            #expect(line.count > 100 && line.count <= 502)
+            #expect(zip(line, line.dropFirst()).allSatisfy { $0[0] <= $1[0] })
+            #expect(line.allSatisfy { (0...400).contains($0[0]) && (0...140).contains($0[1]) })
+        }
+        #expect(lines[0].allSatisfy { $0[1] == 2 }, "the capacity is the scale")
+        #expect(lines[2][0][1] > lines[2][lines[2].count - 1][1], "what lives grows upwards")
+        // One sample is no history; another store's, or another file, is refused.
+        try write(watched(storeID, 1))
+        #expect(place.run(words + [place.path + "/one.html"]).exit == .fine)
+        #expect(try page(place, "one.html").contains("Fewer than two samples"))
+        for (data, exit) in [
+            (try watched(String(repeating: "0", count: 32), 3), ShellExit.usage),
+            (Data("{\"verb\":\"info\"}".utf8), .usage), (Data("\u{1B}[31m".utf8), .usage),
+            (Data(), .usage),
+        ] {
+            try write(data)
+            let outcome = place.run(words + [place.path + "/no.html"])
+            #expect(outcome.exit == exit && !outcome.errors.contains("\u{1B}"))
+            #expect(!FileManager.default.fileExists(atPath: place.path + "/no.html"))
+        }
+        try FileManager.default.removeItem(atPath: file)
+        #expect(place.run(words + [place.path + "/no.html"]).exit == .cannotOpen)
+    }
+
     @Test("names what is damaged")
     func damaged() throws {
         let place = try Place()
@@ -125,7 +191,11 @@ struct ReportTests {
     func drawn() throws {
         let place = try Place()
         try place.makeStore()
-        #expect(place.run(["report", "-o", place.path + "/report.html"]).exit == .fine)
+        let storeID = try #require(place.run(["info", "--json"]).json["storeID"] as? String)
+        let history = place.path + "/history.json"
+        try watched(storeID, 50).write(to: URL(fileURLWithPath: history))
+        let words = ["report", "-o", place.path + "/report.html", "--history", history]
+        #expect(place.run(words).exit == .fine)
         // A frame of 400 pixels, whose owner asks how wide the page in it became.
         let frame = """
             <iframe id="f" src="report.html" style="width:400px;height:900px;border:0"></iframe>

@@ -118,7 +118,7 @@ struct CompareTests {
         for forbidden in ["http:", "https:", "src=", "href=", "url(", "<script", "<b>"] {
             #expect(!page.contains(forbidden), "\(forbidden)")
         }
-        #expect(page.contains("layer &lt;b&gt;, chunkdb"))
+        #expect(page.contains("layer &lt;b&gt;"))
         // Two results with bandwidth, whiskers and a p99 each; the longest whisker is the scale.
         #expect(page.components(separatedBy: "<rect ").count == 5)
         #expect(page.components(separatedBy: "<line ").count == 3)
@@ -170,6 +170,12 @@ struct LatencyPlotTests {
         #expect(LatencyPlot(results: []).html.isEmpty)
         let bare = BenchmarkResult(name: "x", subject: "y", metrics: ["p50Nanoseconds": 1])
         #expect(LatencyPlot(results: [bare]).html.isEmpty)
+        // Two operations are no curve.
+        var latencies = Latencies()
+        latencies.add([1_000, 2_000])
+        let few = BenchmarkResult(
+            name: "x", subject: "y", metrics: latencies.metrics, latencyCurve: latencies.curve)
+        #expect((few.latencyCurve?.count ?? 0) > 1 && LatencyPlot(results: [few]).html.isEmpty)
     }
 
     @Test("change no line of --csv")

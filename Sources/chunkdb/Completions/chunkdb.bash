@@ -413,12 +413,16 @@ _chunkdb_report() {
     repeating_flags=()
     non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
     repeating_options=()
-    non_repeating_options=(-o --output)
+    non_repeating_options=(-o --output --history)
     __chunkdb_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in
     '-o'|'--output')
+        __chunkdb_add_completions -f
+        return
+        ;;
+    '--history')
         __chunkdb_add_completions -f
         return
         ;;

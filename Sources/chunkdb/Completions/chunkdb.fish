@@ -41,7 +41,7 @@ function __chunkdb_parse_tokens -S
         case 'policy'
             __chunkdb_parse_subcommand 1 'json' 'q/quiet' 'buffered' 'version' 'h/help'
         case 'report'
-            __chunkdb_parse_subcommand 1 'json' 'q/quiet' 'buffered' 'o/output=' 'version' 'h/help'
+            __chunkdb_parse_subcommand 1 'json' 'q/quiet' 'buffered' 'o/output=' 'history=' 'version' 'h/help'
         case 'hexdump'
             __chunkdb_parse_subcommand 2 'json' 'q/quiet' 'buffered' 'namespace=' 'variant=' 'file=' 'rows=' 'tokens' 'version' 'h/help'
         case 'layout'
@@ -251,6 +251,7 @@ complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_option
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb report" q quiet' -s 'q' -l 'quiet' -d 'Print nothing but errors; the exit code tells.'
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb report" buffered' -l 'buffered' -d 'Read through the page cache, for file systems without direct I/O.'
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb report" o output' -s 'o' -l 'output' -d 'The file to make.' -rF
+complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb report" history' -l 'history' -d 'What `watch --json` printed of this store.' -rF
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb report" version' -l 'version' -d 'Show the version.'
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb report" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_positional "chunkdb hexdump" -eq 1' -fa '(__chunkdb_complete_directories)'

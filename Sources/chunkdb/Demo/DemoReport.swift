@@ -25,6 +25,7 @@ struct DemoReport: Encodable {
         var timeToFirstTokenMs = 0.0
     }
 
+    var verb = "demo"
     var modelName: String
     var corpus: String
     var questionCount: Int
@@ -48,7 +49,7 @@ struct DemoReport: Encodable {
     private var knownCounts = Mode.Name.allCases.map { _ in 0 }
 
     private enum CodingKeys: String, CodingKey {
-        case modelName, corpus, questionCount, promptTokenCount, recomputeRatio, checkLayer
+        case verb, modelName, corpus, questionCount, promptTokenCount, recomputeRatio, checkLayer
         case chunkCount, storeSeconds, engine, isDirect, notes, modes
         case readBytesPerSecond, deviceBytesPerSecond
     }

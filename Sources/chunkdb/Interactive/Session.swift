@@ -49,6 +49,10 @@ struct Session {
 
     /// *Returns:* at a terminal `.fine`; otherwise how the first line that failed did.
     func run() throws(ShellError) -> ShellExit {
+        // `chunkdb inf`, say.
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw ShellError(.cannotOpen, "\(path): no such directory, and not a verb")
+        }
         if lines.isInteractive {
             try greet()
             Interruption.watch()

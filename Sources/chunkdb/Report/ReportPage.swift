@@ -11,6 +11,7 @@ struct ReportPage {
     let freeFiles: [String]
     let space: SpaceReport
     let histograms: [Histogram]
+    let history: SpaceHistory?
     let madeSeconds: UInt64
 
     /// Text in HTML: nothing in it is a tag, and nothing commands a terminal either.
@@ -51,6 +52,7 @@ struct ReportPage {
         \(facts)
         \(spaceTable)
         \(segmentMap)
+        \(history?.html ?? "")
         \(histograms.map(figure).joined(separator: "\n"))
         \(namespaces)
         </body>
@@ -79,8 +81,13 @@ struct ReportPage {
         .bar div { background: var(--live); height: .8rem; border-radius: 2px; min-width: 1px; }
         svg { display: block; width: 100%; height: .9rem; margin: .15rem 0 .5rem; }
         .live { fill: var(--live); } .dead { fill: var(--dead); } .ahead { fill: var(--ahead); }
+        svg.chart { height: 9rem; border-bottom: 1px solid var(--line); }
+        .over-time { fill: none; stroke-width: 1.6; vector-effect: non-scaling-stroke; }
+        .over-time.live { stroke: var(--live); } .over-time.dead { stroke: var(--dead); }
+        .over-time.quiet { stroke: var(--quiet); }
         .key { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px;
-          vertical-align: -1px; margin: 0 .3rem 0 .8rem; }
+          vertical-align: -1px; margin-right: .3rem; }
+        .item { display: inline-block; white-space: nowrap; margin-right: .8rem; }
         """
 
     // MARK: Parts
@@ -140,6 +147,12 @@ struct ReportPage {
             + rows.joined(separator: "\n") + "</table>"
     }
 
+    /// A colour and what it means, kept together.
+    static func key(_ kind: String, _ text: String) -> String {
+        "<span class=\"item\"><span class=\"key\" style=\"background:var(--\(kind))\"></span>"
+            + "\(escaped(text))</span> "
+    }
+
     private func bar(_ label: String, _ value: String, share: Double) -> String {
         let width = (share * 1_000).rounded() / 10
         let fill = share > 0 ? "<div style=\"width:\(width)%\"></div>" : ""
@@ -165,7 +178,7 @@ struct ReportPage {
 
     private var segmentMap: String {
         let keys = [("live", "living"), ("dead", "dead"), ("ahead", "not written")].map {
-            "<span class=\"key\" style=\"background:var(--\($0.0))\"></span>\($0.1)"
+            Self.key($0.0, $0.1)
         }
         let rows = segments.prefix(Self.segmentCountMax).map { segment in
             let pieces = segment.pieces(Self.pieceCount).enumerated().map { index, piece in

@@ -8,11 +8,12 @@ struct ReportVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "report",
         abstract: "Writes one self-contained HTML file: segments, space, distributions.",
-        usage: "chunkdb PATH report --output FILE [--json]",
+        usage: "chunkdb PATH report --output FILE [--history FILE] [--json]",
         discussion: """
             The file must not exist. Names of the store and its namespaces are in it, and no \
             keys, tokens or planes. Uses and scores are those of the last checkpoint; ages cost \
-            one read a variant.
+            one read a variant. --history takes what `watch --count N --json` printed, and draws \
+            space and hits over that time.
             """)
 
     @OptionGroup var store: StoreArguments
@@ -20,9 +21,12 @@ struct ReportVerb: StoreVerb {
     @Option(name: [.short, .long], help: "The file to make.", completion: .file())
     var output: String
 
+    @Option(help: "What `watch --json` printed of this store.", completion: .file())
+    var history: String?
+
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
-        let page = try ReportPage(view, on: console)
+        let page = try ReportPage(view, history: history, on: console)
         let file = try NewFile(path: output)
         do throws(ShellError) {
             try file.append(Array(page.html.utf8))
@@ -50,7 +54,14 @@ struct ReportReport: Encodable {
 }
 
 extension ReportPage {
-    init(_ view: StoreView, on console: Console) throws(ShellError) {
+    init(_ view: StoreView, history path: String?, on console: Console) throws(ShellError) {
+        let described = InfoReport(view)
+        // First: a file that is none should not cost a walk through the store.
+        if let path {
+            history = try SpaceHistory(path: path, storeID: described.storeID)
+        } else {
+            history = nil
+        }
         let entries = view.listing.entries
         let map = try SegmentMap(view, on: console)
         let created = try view.creationSeconds(of: entries, on: console)
@@ -65,7 +76,7 @@ extension ReportPage {
         for entry in entries {
             forms[Chunk(namespace: entry.namespace, key: entry.key), default: 0] += 1
         }
-        info = InfoReport(view)
+        info = described
         segments = map.segments
         freeFiles = view.inspection.freeSegments.map(\.file)
         space = SpaceReport(view, map)

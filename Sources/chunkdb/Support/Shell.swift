@@ -1,6 +1,7 @@
 // From words to an exit code; everything but the process itself, so that tests run it in place.
 
 import ArgumentParser
+import Foundation
 
 struct Shell {
     let console: Console
@@ -102,6 +103,13 @@ enum CommandLineShape {
         }
         let verb = words[1]
         guard verbs.contains(verb) else {
+            // `chunkdb VERB PATH` with a slip in the verb.
+            if FileManager.default.fileExists(atPath: verb),
+                !FileManager.default.fileExists(atPath: path)
+            {
+                throw ShellError(
+                    .usage, "\(path): not a verb; \(choices), as in `chunkdb info \(verb)`")
+            }
             throw ShellError(
                 .usage, "\(verb): not a verb; \(choices), as in `chunkdb PATH info`")
         }

@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 
 /// Files that are read whole, and may be anything.
 enum SmallFile {
@@ -18,6 +19,13 @@ enum SmallFile {
             return size == 0 ? [] : nil
         }
         return [UInt8](data)
+    }
+
+    /// Why `bytes` gave none.
+    static func reason(_ path: String, maximum: Int) -> String {
+        FileManager.default.fileExists(atPath: path)
+            ? "\(path): not a file of at most \(ByteCount(UInt64(maximum))) that can be read"
+            : "\(path): no such file"
     }
 
     private static let slackBytes = 1 << 20

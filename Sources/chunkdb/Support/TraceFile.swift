@@ -33,7 +33,7 @@ struct TraceFile {
     /// *Throws:* `.cannotOpen` for what cannot be read, `.usage` with the first line that is none.
     init(_ file: String) throws(ShellError) {
         guard let bytes = SmallFile.bytes(file, maximum: Self.bytesMax) else {
-            throw ShellError(.cannotOpen, "\(file): not a file of at most 1 GiB that can be read")
+            throw ShellError(.cannotOpen, SmallFile.reason(file, maximum: Self.bytesMax))
         }
         let decoder = JSONDecoder()
         var requests: [Request] = []

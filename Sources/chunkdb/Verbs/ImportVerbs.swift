@@ -215,7 +215,8 @@ struct ImportReport: Encodable {
     func print(on console: Console) {
         for outcome in ["stored", "present", "not done"] {
             let count = files.count { $0.outcome == outcome }
-            if count > 0 { console.print("\(counted(count, "variant")) \(outcome)") }
+            let word = outcome == "present" ? "there already" : outcome
+            if count > 0 { console.print("\(counted(count, "variant")) \(word)") }
         }
     }
 }

@@ -97,6 +97,8 @@ struct LsVerb: StoreVerb {
         }
         order(&found, view, created)
         let shown = Array(found.dropFirst(offset).prefix(limit ?? found.count))
+        // What is sorted by is shown.
+        let long = long || [.age, .uses, .used, .score].contains(sort)
         if long, !needsAges { created = try view.creationSeconds(of: shown, on: console) }
         let report = LsReport(
             path: view.path, matchedCount: found.count,

@@ -87,7 +87,7 @@ struct PolicyReport: Encodable {
         console.print()
         var table = Table([
             ("NAMESPACE", .left), ("VARIANTS", .right), ("PINNED", .right), ("USED", .right),
-            ("USES", .right), ("LOWEST", .right), ("MEDIAN", .right), ("HIGHEST SCORE", .right),
+            ("USES", .right), ("SCORES FROM", .right), ("MEDIAN", .right), ("TO", .right),
         ])
         func text(_ score: Double?) -> String { score.map { "\(Float($0))" } ?? "?" }
         for space in namespaces {

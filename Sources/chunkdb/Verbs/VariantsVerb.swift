@@ -57,7 +57,8 @@ struct VariantsVerb: StoreVerb {
         }.map(\.element)
         let shown = ordered.prefix(limit ?? ordered.count)
         var report = VariantsReport(
-            path: view.path, chunkCount: chunks.count, matchedCount: several.count)
+            path: view.path, formCountMin: min, chunkCount: chunks.count,
+            matchedCount: several.count)
         for chunk in shown {
             try Interruption.check()
             let stored = CallerThread.wait { () async -> [StoredVariant] in
@@ -121,14 +122,17 @@ struct VariantsReport: Encodable {
     }
     var verb = "variants"
     var path: String
+    /// How many forms were asked for at least.
+    var formCountMin: Int
     /// That fit namespace and prefix.
     var chunkCount: Int
     /// Of them, those with enough forms; before `--limit`.
     var matchedCount: Int
     var chunks: [Chunk] = []
 
-    init(path: String, chunkCount: Int, matchedCount: Int) {
-        (self.path, self.chunkCount, self.matchedCount) = (path, chunkCount, matchedCount)
+    init(path: String, formCountMin: Int, chunkCount: Int, matchedCount: Int) {
+        (self.path, self.formCountMin) = (path, formCountMin)
+        (self.chunkCount, self.matchedCount) = (chunkCount, matchedCount)
     }
 
     func print(on console: Console) {
@@ -153,9 +157,11 @@ struct VariantsReport: Encodable {
         }
         if !table.isEmpty { table.print(on: console) }
         let more = matchedCount - chunks.count
+        let forms =
+            formCountMin == 2 ? "several forms" : "\(counted(formCountMin, "form")) or more"
         console.print(
             console.painted(
-                "\(matchedCount) of \(counted(chunkCount, "chunk")) in several forms"
+                "\(matchedCount) of \(counted(chunkCount, "chunk")) in \(forms)"
                     + (more == 0 ? "" : "; \(more) more behind --limit"), .dim))
     }
 }

@@ -219,6 +219,7 @@ struct VerifyReport: Encodable {
                 console.painted(
                     "DAMAGED: \(counted(damages.count, "place")), "
                         + "\(counted(damagedVariantCount, "variant"))", .red))
+            console.print("`chunkdb PATH repair NEW` copies what is sound into a new store")
         }
     }
 }

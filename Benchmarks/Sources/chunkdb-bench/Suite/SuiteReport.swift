@@ -73,22 +73,26 @@ struct SuiteEntry: Codable, Sendable {
     var report: BenchmarkReport?
 
     /// What is told of a verb in one line: the first that its results have, ours if they are named.
-    private static let headlines = [
-        ("ratioToDevice", "of the device"), ("oursRatio", "ours ÷ theirs"),
-        ("ratioToLRU", "÷ LRU"), ("ratioToPrefixCaching", "÷ prefix caching"),
-        ("recoveredShare", "of the gap"), ("ratioToFullPrefill", "÷ full prefill"),
-        ("p99Ratio", "p99 ratio"), ("secondsPerGiB", "s/GiB"),
+    private static let headlines: [(metric: String, unit: String, scale: Double)] = [
+        ("ratioToDevice", "of the device", 1), ("oursRatio", "ours ÷ theirs", 1),
+        ("ratioToLRU", "÷ LRU", 1), ("ratioToPrefixCaching", "÷ prefix caching", 1),
+        ("recoveredShare", "of the gap", 1), ("ratioToFullPrefill", "÷ full prefill", 1),
+        ("p99Ratio", "p99 ratio", 1), ("secondsPerGiB", "s/GiB", 1),
+        ("timeToAllRows", "of the time for all rows", 1),
+        ("bytesPerSecond", "GiB/s", 0x1p-30), ("p50Nanoseconds", "µs, medians", 1e-3),
     ]
 
     /// The lowest and the highest of all results, not a judgement of any.
     var headline: String {
         guard let results = report?.results else { return reason ?? "" }
         let ours = results.filter { $0.subject.hasPrefix("chunkdb") }
-        for (metric, unit) in Self.headlines {
+        for (metric, unit, scale) in Self.headlines {
             for group in [ours, results] {
                 let values = group.compactMap { $0.metrics[metric] }
                 guard let low = values.min(), let high = values.max() else { continue }
-                return String(format: "%.2f–%.2f ", low, high) + "\(unit), \(values.count) results"
+                if values.count == 1 { return String(format: "%.2f ", low * scale) + unit }
+                return String(format: "%.2f–%.2f ", low * scale, high * scale)
+                    + "\(unit), \(values.count) results"
             }
         }
         return "\(results.count) results"

@@ -78,6 +78,9 @@ struct SuiteVerb: ParsableCommand {
             if let report = entry.report {
                 try write(try report.json(), "\(step.verb).json", in: directory)
                 try write(ReportPage(report: report).html, "\(step.verb).html", in: directory)
+                tell(
+                    "\(part.name)done in \(String(format: "%.1f s", entry.seconds)), "
+                        + entry.headline)
             } else {
                 tell("\(entry.state.rawValue.uppercased()): \(step.verb): \(entry.reason ?? "")")
             }

@@ -8,6 +8,8 @@ struct LatencyPlot {
     let results: [BenchmarkResult]
 
     private static let curvesPerChart = 6
+    /// A curve that ends below it is of a few operations, and says less than the bars do.
+    private static let percentileMin = 90.0
     /// As wide as a phone, so that words are never drawn smaller than they are.
     private static let size = (width: 400.0, height: 240.0)
     private static let inset = (left: 52.0, top: 8.0, right: 22.0, bottom: 22.0)
@@ -23,7 +25,7 @@ struct LatencyPlot {
             result.latencyCurve.map {
                 Curve(title: "\(result.name), \(result.subject)", points: $0)
             }
-        }.filter { $0.points.count > 1 }
+        }.filter { $0.points.last.map { $0.percentile >= Self.percentileMin } ?? false }
         let times = curves.flatMap(\.points).map { max($0.nanoseconds, 1) }
         guard let low = times.min(), let high = times.max() else { return "" }
         let first = Int(floor(log10(low)))
@@ -32,7 +34,7 @@ struct LatencyPlot {
             chart(Array(curves[$0..<min($0 + Self.curvesPerChart, curves.count)]), axis)
         }
         return "<h2>Latency, share of operations that took no longer</h2>\n"
-            + charts.joined(separator: "\n")
+            + "<div class=\"panels\">" + charts.joined(separator: "\n") + "</div>\n"
     }
 
     private func chart(_ curves: [Curve], _ axis: ClosedRange<Int>) -> String {

@@ -81,10 +81,14 @@ struct DeviceWorkload: Workload {
         }
         defer { for loop in loops { try? loop.close() } }
         var subjects: [Subject] = []
+        var places: [[String: Double]] = []
         for kind in DeviceLoop.Kind.allCases {
             for loop in loops {
                 for depth in depth {
                     subjects.append(subject(kind, loop, depth))
+                    places.append([
+                        "transferBytes": Double(loop.operationBytes), "depth": Double(depth),
+                    ])
                 }
             }
         }
@@ -92,6 +96,9 @@ struct DeviceWorkload: Workload {
         report.results = try interleave(
             rounds: workplace.budget.rounds(roundCount), yardstick: nil, subjects: subjects,
             progress: progress)
+        for (index, place) in places.enumerated() {
+            report.results[index].metrics.merge(place) { $1 }
+        }
         report.addPageCache(
             "page cache", subject: "device", below: workplace.path,
             moved: Int(clamping: loops.reduce(0) { $0 + $1.disk.counters.readBytes }))

@@ -1,5 +1,5 @@
 // Question: is the index faster than the ordered maps one could have taken instead? A bad answer:
-// ratios below the goals in README.md, or a p99 above the best ordered peer's.
+// ratios below the goals in Benchmarks/Measured.md, or a p99 above the best ordered peer's.
 //
 // In a round every subject is loaded, then each question is put to all subjects in turn, so that
 // neighbours in time are compared; the order of subjects rotates from round to round. A ratio is
