@@ -49,7 +49,7 @@ function __chunkdb_parse_tokens -S
         case 'verify'
             __chunkdb_parse_subcommand 1 'json' 'q/quiet' 'buffered' 'namespace=' 'jobs=' 'resume=' 'version' 'h/help'
         case 'export'
-            __chunkdb_parse_subcommand 3 'json' 'q/quiet' 'buffered' 'namespace=' 'variant=' 'tokens' 'version' 'h/help'
+            __chunkdb_parse_subcommand 3 'json' 'q/quiet' 'buffered' 'namespace=' 'variant=' 'tokens' 'raw' 'version' 'h/help'
         case 'dump'
             __chunkdb_parse_subcommand 3 'json' 'q/quiet' 'buffered' 'version' 'h/help'
         case 'import'
@@ -285,6 +285,7 @@ complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_option
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb export" variant' -l 'variant' -d 'Only this variant: 16 hexadecimal digits; zeros for the standalone one.' -rfka ''
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_positional "chunkdb export" -eq 2' -F
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb export" tokens' -l 'tokens' -d 'With the token ids, which are the text in clear: the file can be imported then.'
+complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb export" raw' -l 'raw' -d 'Planes alone, as LMCache\'s disk has them; token ids go to FILE.json.'
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb export" version' -l 'version' -d 'Show the version.'
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_flags_or_options "chunkdb export" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'chunkdb' -n '__chunkdb_should_offer_completions_for_positional "chunkdb dump" -eq 1' -fa '(__chunkdb_complete_directories)'
