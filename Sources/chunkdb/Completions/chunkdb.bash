@@ -733,7 +733,7 @@ _chunkdb_compact() {
 
 _chunkdb_repair() {
     repeating_flags=()
-    non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
+    non_repeating_flags=(--json -q --quiet --buffered --dry-run --version -h --help)
     repeating_options=()
     non_repeating_options=()
     __chunkdb_offer_flags_options 2
