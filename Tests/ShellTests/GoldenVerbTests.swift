@@ -45,7 +45,8 @@ struct GoldenVerbTests {
         ["rm", "KEY", "--dry-run"], ["pin", "KEY", "--dry-run"], ["unpin", "KEY", "--dry-run"],
         ["set-capacity", "1MiB", "--dry-run"], ["compact", "--dry-run"],
         ["load", "PLACE/FORM-dump", "--dry-run"],
-        ["import", "PLACE/FORM.safetensors", "--dry-run"], ["repair", "PLACE/FORM-repaired"],
+        ["import", "PLACE/FORM.safetensors", "--dry-run"],
+        ["repair", "PLACE/FORM-repaired", "--dry-run"], ["repair", "PLACE/FORM-repaired"],
         ["trace", "show", "PLACE/requests.jsonl"], ["trace", "replay", "PLACE/requests.jsonl"],
         ["trace", "record"], ["stats"], ["watch", "--count", "1"],
     ]

@@ -64,6 +64,37 @@ struct RawImportTests {
         }
     }
 
+    @Test("are written too, and what was written comes back")
+    func exported() throws {
+        let place = try Place()
+        try place.makeStore()
+        let file = place.path + "/raw"
+        let words = ["export", "\(key(2))", file, "--raw", "--tokens"]
+        let report = try place.run(words + ["--json"]).json
+        let tensor = try #require((report["tensors"] as? [[String: Any]])?.first)
+        #expect(tensor["shape"] as? [Int] == [2, 3, 16, 64])
+        #expect(FileManager.default.contents(atPath: file).map { [UInt8]($0) } == raw(2))
+        let ids = try #require(FileManager.default.contents(atPath: file + ".json"))
+        #expect(try JSONDecoder().decode([UInt32].self, from: ids) == tokens(2))
+        for name in [file, file + ".json"] {
+            let mode = try FileManager.default.attributesOfItem(atPath: name)[.posixPermissions]
+            #expect((mode as? NSNumber)?.intValue == 0o600)
+        }
+        #expect(place.run(["rm", "\(key(2))", "--yes"]).exit == .fine)
+        let back = ["import", file, "--raw", "--namespace", "acme", "--tokens", file + ".json"]
+        #expect(place.run(back + ["--yes"]).output == "1 variant stored\n")
+        let again = place.path + "/again"
+        #expect(place.run(["export", "\(key(2))", again, "--raw"]).exit == .fine)
+        #expect(FileManager.default.contents(atPath: again).map { [UInt8]($0) } == raw(2))
+        #expect(!FileManager.default.fileExists(atPath: again + ".json"), "nobody asked for ids")
+        // Nothing half: neither file when one cannot be made.
+        try FileManager.default.removeItem(atPath: again)
+        #expect(place.run(words.map { $0 == file ? again : $0 }).exit == .fine)
+        try FileManager.default.removeItem(atPath: again + ".json")
+        #expect(place.run(words.map { $0 == file ? again : $0 }).exit == .cannotWrite)
+        #expect(!FileManager.default.fileExists(atPath: again + ".json"))
+    }
+
     @Test("are refused where they do not fit, with the reason, and nothing is stored")
     func refusals() throws {
         let place = try Place()

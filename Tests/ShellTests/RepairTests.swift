@@ -51,6 +51,10 @@ struct RepairTests {
         let offset = try #require(extents[2]["fileOffset"] as? UInt64)
         try place.overwrite(file, at: offset + 100, with: [0xAA, 0x55])
         let target = place.path + "/new"
+        let dry = place.run(["repair", target, "--dry-run"])
+        #expect(dry.exit == .damageFound && dry.output.contains("lost: \(key(2))"))
+        #expect(dry.output.hasSuffix("1 variant lost, not done (--dry-run)\n"), "\(dry.output)")
+        #expect(!FileManager.default.fileExists(atPath: target))
         let outcome = place.run(["repair", target, "--json"])
         #expect(outcome.exit == .damageFound)
         let lost = try #require(outcome.json["lost"] as? [[String: Any]])

@@ -509,7 +509,7 @@ _chunkdb_verify() {
 
 _chunkdb_export() {
     repeating_flags=()
-    non_repeating_flags=(--json -q --quiet --buffered --tokens --version -h --help)
+    non_repeating_flags=(--json -q --quiet --buffered --tokens --raw --version -h --help)
     repeating_options=()
     non_repeating_options=(--namespace --variant)
     __chunkdb_offer_flags_options 3
@@ -733,7 +733,7 @@ _chunkdb_compact() {
 
 _chunkdb_repair() {
     repeating_flags=()
-    non_repeating_flags=(--json -q --quiet --buffered --version -h --help)
+    non_repeating_flags=(--json -q --quiet --buffered --dry-run --version -h --help)
     repeating_options=()
     non_repeating_options=()
     __chunkdb_offer_flags_options 2

@@ -1,5 +1,6 @@
 // One variant as a Safetensors file, out of the store and back into one. The file's metadata says
 // what planes alone do not; with the token ids it holds all it takes to store the variant again.
+// A raw file has no header at all (RawChunkFile says what it is).
 
 import ChunkDB
 import ChunkFormat
@@ -11,16 +12,21 @@ import SegmentLog
 /// The planes of a variant in file order, and what the file calls them.
 struct PlaneFile {
     let tensors: [(name: String, elementType: ElementType, shape: [Int])]
+    let tokens: [UInt32]
+    private let isRaw: Bool
     private let extents: [(row: ExtentRow, record: PayloadRecord)]
     private let metadata: [(name: String, value: String)]
     private let planeBytes: UInt64
 
     /// `StoreView.open` has checked that every plane is there once, of its size.
+    /// - Parameter raw: without a header, as [2, layers, tokens, hidden].
     /// - Parameter tokens: with the token ids, which are the text in clear; the file can be
     ///   imported then.
     /// *Throws:* `.damageFound`, `.notFound` without a namespace's description, `.usage` for
-    /// planes in a codec.
-    init(_ stored: StoredVariant, _ view: StoreView, tokens: Bool) throws(ShellError) {
+    /// planes in a codec, or of different shapes where the layout has one.
+    init(
+        _ stored: StoredVariant, _ view: StoreView, tokens: Bool, raw: Bool = false
+    ) throws(ShellError) {
         guard stored.damages.isEmpty, let root = stored.root, let found = stored.metadata else {
             throw ShellError(
                 .damageFound,
@@ -34,15 +40,27 @@ struct PlaneFile {
                     + "without it the shape of the planes is unknown")
         }
         let binding = description.binding
-        extents = stored.records.flatMap { record in
+        let planes = stored.records.flatMap { record in
             record.header.extents.filter { $0.kind == .keys || $0.kind == .values }
-                .map { ($0, record.header) }
+                .map { (row: $0, record: record.header) }
         }
+        extents = raw ? try Self.keysFirst(planes, binding) : planes
+        isRaw = raw
+        self.tokens = found.tokens
         if let coded = extents.first(where: { $0.row.codec != 0 })?.row {
             throw ShellError(
                 .usage,
                 "layer \(coded.layer) \(coded.kind) is stored with codec \(coded.codec), "
                     + "which this shell cannot decode")
+        }
+        if raw, let layer = binding.layers.first {
+            let shape = [
+                2, binding.layerCount, Int(root.tokenCount),
+                layer.kvHeadCount * layer.headDimension,
+            ]
+            tensors = [("raw", binding.elementType, shape)]
+            (metadata, planeBytes) = ([], root.variantBytes)
+            return
         }
         tensors = extents.map { row, _ in
             let layer = binding.layers[Int(row.layer)]
@@ -61,13 +79,31 @@ struct PlaneFile {
         planeBytes = root.variantBytes
     }
 
+    /// All key planes, then all value planes, by layer.
+    private static func keysFirst(
+        _ planes: [(row: ExtentRow, record: PayloadRecord)], _ binding: ModelBinding
+    ) throws(ShellError) -> [(row: ExtentRow, record: PayloadRecord)] {
+        guard Set(binding.layers.indices.map { binding.rowBytes(layer: $0) }).count == 1,
+            planes.count == 2 * binding.layerCount
+        else {
+            throw ShellError(
+                .usage, "layers of model \(binding.name) differ in shape; this layout has one")
+        }
+        return planes.sorted {
+            ($0.row.kind == .keys ? 0 : 1, $0.row.layer)
+                < ($1.row.kind == .keys ? 0 : 1, $1.row.layer)
+        }
+    }
+
     /// Writes a new file, verified plane by plane. *Returns:* its size.
     /// *Throws:* `.cannotWrite`, `.damageFound`, `.interrupted`; nothing is left behind then.
     func write(to path: String, _ view: StoreView, on console: Console) throws(ShellError) -> UInt64
     {
         let target = try NewFile(path: path)
         do throws(ShellError) {
-            try target.append(Safetensors.header(tensors: tensors, metadata: metadata))
+            if !isRaw {
+                try target.append(Safetensors.header(tensors: tensors, metadata: metadata))
+            }
             var progress = Progress("exporting", totalBytes: planeBytes, on: console)
             for (row, record) in extents {
                 try Interruption.check()

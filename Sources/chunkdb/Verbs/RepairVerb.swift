@@ -12,17 +12,21 @@ struct RepairVerb: StoreVerb {
     static let configuration = CommandConfiguration(
         commandName: "repair",
         abstract: "Copies what verifies into a new store, and lists what does not.",
-        usage: "chunkdb PATH repair TARGET [--json] [--buffered]",
+        usage: "chunkdb PATH repair TARGET [--dry-run] [--json] [--buffered]",
         discussion: """
             PATH is read and never changed; it must not be open elsewhere. TARGET is made, with \
             the capacity and segment size of PATH. What recovery drops for good reasons, removed \
-            chunks and unacknowledged ones, is not brought back. Use counts are not carried over.
+            chunks and unacknowledged ones, is not brought back. Use counts are not carried over. \
+            Nothing that is there changes, so nobody is asked.
             """)
 
     @OptionGroup var store: StoreArguments
 
     @Argument(help: "The directory of the new store; there must be none yet.")
     var target: String
+
+    @Flag(help: "Verify everything, say what would be copied and lost, and make nothing.")
+    var dryRun = false
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         let view = try store.openStore()
@@ -31,9 +35,10 @@ struct RepairVerb: StoreVerb {
                 .cannotOpen, "\(view.path) is open elsewhere; a repair needs it at rest")
         }
         var report = RepairReport(
-            path: view.path, target: target, damages: view.damages.map { DamageFacts($0) })
-        let db = try makeTarget(view)
-        defer { CallerThread.wait { await db.close() } }
+            path: view.path, target: target, isDryRun: dryRun,
+            damages: view.damages.map { DamageFacts($0) })
+        let db = dryRun ? nil : try makeTarget(view)
+        defer { CallerThread.wait { await db?.close() } }
         let entries = view.listing.entries
         let total = entries.reduce(UInt64(0)) { $0 &+ $1.variantDiskBytes }
         var progress = Progress("repairing", totalBytes: total, on: console)
@@ -49,7 +54,7 @@ struct RepairVerb: StoreVerb {
             progress.update(doneBytes: done)
         }
         do throws(StoreError) {
-            try wait { () async throws(StoreError) in try await db.barrier() }
+            try wait { () async throws(StoreError) in try await db?.barrier() }
         } catch {
             throw ShellError(.cannotWrite, "\(target): \(error)")
         }
@@ -83,7 +88,8 @@ private struct Salvage: Sendable {
         case lost([DamageFacts])
     }
     let view: StoreView
-    let db: ChunkDB
+    /// `nil` where nothing is to be made.
+    let db: ChunkDB?
     let entry: CheckpointEntry
 
     /// *Throws:* when the new store cannot take more; damage of the old one is an outcome.
@@ -101,6 +107,7 @@ private struct Salvage: Sendable {
         guard context.variantID == entry.variant else {
             return .lost([facts("IDY-4", "its variant number is not that of its prefix")])
         }
+        guard let db else { return .copied }
         do {
             let space = try await db.namespace(description.name, model: description.binding)
             var writer = try await space.beginPut(
@@ -160,15 +167,16 @@ struct RepairReport: Encodable {
     var verb = "repair"
     var path: String
     var target: String
+    /// Whether the new store was not made, and the rest is what would become of it.
+    var isDryRun: Bool
     /// Variants that verified and are in the new store, durable.
     var salvagedCount = 0
     private(set) var lost: [Lost] = []
     /// The store's own structures first, then what each lost variant ran into.
     private(set) var damages: [DamageFacts]
 
-    init(path: String, target: String, damages: [DamageFacts]) {
-        self.path = path
-        self.target = target
+    init(path: String, target: String, isDryRun: Bool, damages: [DamageFacts]) {
+        (self.path, self.target, self.isDryRun) = (path, target, isDryRun)
         self.damages = damages
     }
 
@@ -189,6 +197,7 @@ struct RepairReport: Encodable {
         }
         console.print(
             "\(counted(salvagedCount, "variant")) in \(printable(target)), "
-                + "\(counted(lost.count, "variant")) lost")
+                + "\(counted(lost.count, "variant")) lost"
+                + (isDryRun ? ", not done (--dry-run)" : ""))
     }
 }
