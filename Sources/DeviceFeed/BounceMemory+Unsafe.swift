@@ -31,6 +31,19 @@ public final class BounceMemory: Sendable, SlabSource {
         self.byteCount = region.pool.byteCount
     }
 
+    /// Copies as many bytes of this memory, whatever stands there, and returns when they are on the
+    /// device: what the way to it can take, to compare feeds with.
+    /// *Throws:* `.bounceTooSmall`, `.driver`.
+    public func copyAnything(to target: DeviceSlice) async throws(DeviceError) {
+        guard let slab = takeSlab(byteCount: target.byteCount) else {
+            throw .bounceTooSmall(expectedBytes: target.byteCount, freeBytes: freeByteCount)
+        }
+        let end = copies.start(
+            [CopyStream.Copy(source: slab.slice.address, target: target)], holding: slab)
+        guard let result = await end.value() else { throw .store(.cancelled) }
+        try result.get()
+    }
+
     /// What stood in it before is somebody else's.
     package func takeSlab(byteCount: Int) -> Slab? {
         guard let range = region.pool.take(byteCount) else { return nil }

@@ -100,6 +100,16 @@ extension OnDevice {
                 #expect(try buffer.bytes(5..<5) == [])
                 let part = DeviceBuffer(
                     on: device, address: buffer.address + 100, byteCount: 50, owner: buffer)
+                // As many bytes of pinned memory as there are, and no more.
+                let bounce = try BounceMemory(on: device, byteCount: 64 << 10)
+                try await bounce.copyAnything(to: DeviceSlice(buffer, 0..<1_000))
+                #expect(try buffer.bytes(0..<1_000) != [UInt8](repeating: 0xEE, count: 1_000))
+                await #expect(
+                    throws: DeviceError.bounceTooSmall(expectedBytes: 65_537, freeBytes: 65_536)
+                ) {
+                    let large = try DeviceBuffer(on: device, byteCount: 65_537)
+                    try await bounce.copyAnything(to: DeviceSlice(large, 0..<65_537))
+                }
                 #expect(DeviceSlice(part, 8..<20).slice(1..<3).address == buffer.address + 109)
                 fake_fail("cuMemAlloc_v2", 1, 2, 0)
                 #expect(
