@@ -26,6 +26,7 @@ let package = Package(
     products: [
         .library(name: "ChunkDB", targets: ["ChunkDB"]),
         .library(name: "Feed", targets: ["Feed"]),
+        .library(name: "DeviceFeed", targets: ["DeviceFeed"]),
         .library(name: "Fusion", targets: ["Fusion"]),
         .library(name: "BSkiplist", targets: ["BSkiplist"]),
         .library(name: "Retention", targets: ["Retention"]),
@@ -54,6 +55,7 @@ let package = Package(
             name: "BlockIO", dependencies: ["Primitives", "CLiburing", "CSystemCalls"],
             swiftSettings: houseRules),
         .systemLibrary(name: "CSystemCalls"),
+        .systemLibrary(name: "CDeviceDriver"),
         .target(name: "CShims"),
         .target(name: "BSkiplist", dependencies: ["CShims"], swiftSettings: indexRules),
         .target(
@@ -71,6 +73,13 @@ let package = Package(
             swiftSettings: houseRules),
         .target(
             name: "Feed", dependencies: ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
+            swiftSettings: houseRules),
+        .target(
+            name: "DeviceFeed",
+            dependencies: [
+                "Feed", "ChunkDB", "BlockIO", "ChunkFormat", "KVModel", "Primitives",
+                "CDeviceDriver",
+            ],
             swiftSettings: houseRules),
         .target(name: "Attention", dependencies: ["KVModel", "Primitives"], swiftSettings: houseRules),
         .target(name: "Fusion", dependencies: ["KVModel", "Primitives"], swiftSettings: houseRules),
@@ -167,6 +176,13 @@ let package = Package(
         .testTarget(
             name: "FeedTests",
             dependencies: ["Feed", "ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            swiftSettings: testRules),
+        .target(name: "CFakeDevice", dependencies: ["CDeviceDriver"], path: "Tests/CFakeDevice"),
+        .testTarget(
+            name: "DeviceFeedTests",
+            dependencies: [
+                "DeviceFeed", "CFakeDevice", "ChunkDB", "EngineTestSupport", "StoreTestSupport",
+            ],
             swiftSettings: testRules),
         .testTarget(
             name: "FusionTests", dependencies: ["Fusion", "KVModel", "Primitives"],

@@ -50,6 +50,7 @@ let package = Package(
                 "CIndexPeers", "CStorePeers",
                 .product(name: "ChunkDB", package: "ChunkDB"),
                 .product(name: "Feed", package: "ChunkDB"),
+                .product(name: "DeviceFeed", package: "ChunkDB"),
                 .product(name: "BSkiplist", package: "ChunkDB"),
                 .product(name: "Retention", package: "ChunkDB"),
                 .product(name: "Fusion", package: "ChunkDB"),

@@ -5,10 +5,10 @@
 import Glibc
 import Synchronization
 
-@safe final class BufferPool: @unchecked Sendable {
+@safe package final class BufferPool: @unchecked Sendable {
     // SAFETY: pieces are disjoint, given out and taken back under `free`'s lock.
-    let base: UnsafeMutableRawPointer
-    let byteCount: Int
+    package let base: UnsafeMutableRawPointer
+    package let byteCount: Int
     private let unit: Int
     /// Free ranges, in order, never touching each other.
     private let free: Mutex<[Range<Int>]>
@@ -16,7 +16,7 @@ import Synchronization
     /// The kernel's limit for one registered region.
     static let greatestByteCount = 1 << 30
 
-    init(byteCount: Int, unit: Int) {
+    package init(byteCount: Int, unit: Int) {
         self.byteCount = byteCount
         self.unit = unit
         // SAFETY: deallocated in `deinit`; pieces are zeroed when they are given out, if asked.
@@ -34,8 +34,19 @@ import Synchronization
 
     /// Memory, or `nil` if no free range is long enough.
     func allocate(_ byteCount: Int, isZeroed: Bool, registration: UInt16?) -> AlignedBuffer? {
+        guard let range = take(byteCount) else { return nil }
+        // SAFETY: the range is inside the region, and nobody else has it.
+        let memory = unsafe base + range.lowerBound
+        if isZeroed { unsafe memset(memory, 0, range.count) }
+        return AlignedBuffer(
+            storage: unsafe PooledStorage(
+                self, memory, byteCount: byteCount, registration: registration, range: range))
+    }
+
+    /// A range that is the caller's until `giveBack`; whole units. `nil` if none is long enough.
+    package func take(_ byteCount: Int) -> Range<Int>? {
         let length = (max(byteCount, 1) + unit - 1) / unit * unit
-        let start = free.withLock { free -> Int? in
+        return free.withLock { free in
             guard let index = free.firstIndex(where: { $0.count >= length }) else { return nil }
             let range = free[index]
             if range.count == length {
@@ -43,19 +54,11 @@ import Synchronization
             } else {
                 free[index] = range.lowerBound + length..<range.upperBound
             }
-            return range.lowerBound
+            return range.lowerBound..<range.lowerBound + length
         }
-        guard let start else { return nil }
-        // SAFETY: the range is inside the region, and nobody else has it.
-        let memory = unsafe base + start
-        if isZeroed { unsafe memset(memory, 0, length) }
-        return AlignedBuffer(
-            storage: unsafe PooledStorage(
-                self, memory, byteCount: byteCount, registration: registration,
-                range: start..<start + length))
     }
 
-    fileprivate func giveBack(_ range: Range<Int>) {
+    package func giveBack(_ range: Range<Int>) {
         free.withLock { free in
             var range = range
             var index = free.firstIndex { $0.lowerBound > range.lowerBound } ?? free.count
@@ -72,7 +75,7 @@ import Synchronization
         }
     }
 
-    var freeByteCount: Int { free.withLock { $0.reduce(0) { $0 + $1.count } } }
+    package var freeByteCount: Int { free.withLock { $0.reduce(0) { $0 + $1.count } } }
 }
 
 /// A piece of the pool, which it keeps alive.

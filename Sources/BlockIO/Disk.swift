@@ -105,6 +105,9 @@ public protocol Disk: AnyObject, Sendable {
     /// Tells the kernel how long what is written to the file will live. *Returns:* whether it takes
     /// such hints; the drive may still ignore them.
     func setLifetime(_ file: FileID, _ lifetime: WriteLifetime) async -> Bool
+    /// Lends the file's descriptor to a library that reads by itself; closing waits until it is
+    /// back. The calling thread may be one that blocks. *Returns:* `nil` where there is none.
+    func withDescriptor<Value>(of file: FileID, _ body: (Int32) -> Value) -> Value?
     /// Takes the exclusive lock of the file, which falls with the disk's last hold on it.
     /// *Throws:* `.locked` when another opener, of this process or another, has it.
     func lock(_ file: FileID) async throws(DiskError)
@@ -127,6 +130,8 @@ extension Disk {
     public func makeReadBuffer(byteCount: Int) -> AlignedBuffer {
         makeBuffer(byteCount: byteCount)
     }
+
+    public func withDescriptor<Value>(of file: FileID, _ body: (Int32) -> Value) -> Value? { nil }
 
     public func submit(_ requests: [IORequest]) {
         for request in requests { submit(request) }

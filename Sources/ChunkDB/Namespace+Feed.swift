@@ -48,6 +48,21 @@ extension Namespace {
         return true
     }
 
+    /// Lends the descriptor of an extent's file to a library that reads by itself; neither the
+    /// file nor the store is closed meanwhile. The calling thread may be one that blocks.
+    /// *Returns:* `nil` when the store was closed, or stands on no real files.
+    package func withDescriptor<Value>(of extent: LocatedExtent, _ body: (Int32) -> Value)
+        -> Value?
+    {
+        do throws(StoreError) {
+            try core.gate.enter()
+        } catch {
+            return nil
+        }
+        defer { core.gate.leave() }
+        return core.disk.withDescriptor(of: extent.file, body)
+    }
+
     /// By the store's clock.
     public var monotonicNanoseconds: UInt64 { core.environment.clock.monotonicNanoseconds }
 

@@ -112,14 +112,26 @@ private final class SlabMemory: @unchecked Sendable {
 /// before is somebody else's.
 public final class Slab: Sendable {
     private let memory: SlabMemory
-    private let pool: SlabPool
+    private let pool: SlabPool?
+    private let whenEnded: (@Sendable () -> Void)?
 
     fileprivate init(_ memory: SlabMemory, _ pool: SlabPool) {
         self.memory = memory
         self.pool = pool
+        whenEnded = nil
     }
 
-    deinit { pool.give(memory) }
+    /// Memory of somebody else's, who is told when it can be used again.
+    package init(_ buffer: consuming AlignedBuffer, whenEnded: @escaping @Sendable () -> Void) {
+        memory = SlabMemory(buffer)
+        pool = nil
+        self.whenEnded = whenEnded
+    }
+
+    deinit {
+        pool?.give(memory)
+        whenEnded?()
+    }
 
     /// As much as was asked for, or more.
     public var byteCount: Int { memory.byteCount }

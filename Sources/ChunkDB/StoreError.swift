@@ -22,6 +22,8 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case unknownPolicy(UnknownPolicy)
     /// The namespace, or what is pinned, would have more than it may. Nothing was written.
     case quotaExceeded(QuotaFacts)
+    /// The memory that a feed was given has no room for a layer now.
+    case noRoom(byteCount: Int)
     /// The lease's time is over, it was ended, or the store was closed.
     case leaseEnded
     /// The store was opened by another process, which this one was forked off. Nothing of it can
@@ -50,6 +52,7 @@ public enum StoreError: Error, Hashable, Sendable, CustomStringConvertible {
         case .noSuchNamespace(let name): "no namespace \(name)"
         case .unknownPolicy(let error): "\(error)"
         case .quotaExceeded(let facts): "\(facts)"
+        case .noRoom(let byteCount): "a feed's memory has no room for \(byteCount) bytes now"
         case .leaseEnded: "the lease has ended"
         case .forked: "the store was opened by the process that this one was forked off"
         case .cancelled:

@@ -139,6 +139,9 @@ final class WatchedDisk: Disk {
     func setLifetime(_ file: FileID, _ lifetime: WriteLifetime) async -> Bool {
         await inner.setLifetime(file, lifetime)
     }
+    func withDescriptor<Value>(of file: FileID, _ body: (Int32) -> Value) -> Value? {
+        inner.withDescriptor(of: file, body)
+    }
     func lock(_ file: FileID) async throws(DiskError) { try await inner.lock(file) }
     func makeDirectory(_ name: String) async throws(DiskError) {
         try await inner.makeDirectory(name)

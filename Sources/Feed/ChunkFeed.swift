@@ -60,7 +60,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
             unit: disk.alignment, readBytes: options.readBytes ?? disk.pieceBytes)
         try shape.requireRoom()
         let feed = ChunkFeed(first, shape, options)
-        _ = feed.loader.advance(isStart: true)
+        _ = try feed.loader.advance(isStart: true)
         return feed
     }
 
@@ -76,11 +76,11 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     /// What is on its way ends by itself; nothing more is asked for.
     deinit { loader.cancelAll() }
 
-    static var noChunks: StoreError {
+    package static var noChunks: StoreError {
         .shape(what: "chunks to feed", expected: "at least one", found: "none")
     }
 
-    private static func requireOneStore(_ namespaces: [Namespace], _ first: Namespace)
+    package static func requireOneStore(_ namespaces: [Namespace], _ first: Namespace)
         throws(StoreError)
     {
         let digest = first.binding.digest
@@ -105,7 +105,7 @@ public final class ChunkFeed: AsyncSequence, Sendable {
     /// *Throws:* `.damaged` with the facts; later layers can still be asked for. `.cancelled` when
     /// the caller's task is; this layer can then be asked for again.
     public func nextLayer() async throws(StoreError) -> FedLayer? {
-        while let position = loader.advance() {
+        while let position = try loader.advance() {
             guard let layer = loader.layer(position) else { continue }
             if try await complete(layer, position),
                 let cancelled = loader.handOver(position, layer.plan.landings)

@@ -56,7 +56,8 @@ final class FeedLoader: Sendable {
 
     /// Opens the layers that may be on their way now. *Returns:* the next to be handed over; `nil`
     /// at the end.
-    func advance(isStart: Bool = false) -> Position? {
+    /// *Throws:* `.noRoom` when that one has no memory yet.
+    func advance(isStart: Bool = false) throws(StoreError) -> Position? {
         let (next, wanted) = state.withLock { state -> (Position, [Position]) in
             while state.next < layers.count, case .over = state.phases[state.next] {
                 state.next += 1
@@ -71,17 +72,31 @@ final class FeedLoader: Sendable {
             }
             return (state.next, wanted)
         }
+        var refused: Int?
         for position in wanted {
             // Memory is taken here, never by a completion.
             let plan = LayerPlan(shape, layer: layers[position])
-            let slab = namespace.takeSlab(byteCount: plan.byteCount)
+            guard let slab = takeSlab(plan.byteCount) else {
+                // What is waited for has the memory that comes back before all others.
+                if position == next {
+                    refused = plan.byteCount
+                    break
+                }
+                continue
+            }
             state.withLock { state in
                 guard case .waiting = state.phases[position] else { return }
                 state.phases[position] = .open(OpenLayer(plan, slab))
             }
         }
         pump()
+        if let refused { throw .noRoom(byteCount: refused) }
         return next < layers.count ? next : nil
+    }
+
+    private func takeSlab(_ byteCount: Int) -> Slab? {
+        guard let source = options.slabs else { return namespace.takeSlab(byteCount: byteCount) }
+        return source.takeSlab(byteCount: byteCount)
     }
 
     /// `nil` once it is over.

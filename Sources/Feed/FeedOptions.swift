@@ -30,11 +30,20 @@ public struct FeedOptions: Sendable {
     public var readDeadline: Duration?
     /// Told of each such read, from a thread of the store or the disk; must be short.
     public var stallObserver: (@Sendable (StalledRead) -> Void)?
+    /// Memory that layers land in, in place of the store's own.
+    package var slabs: (any SlabSource)?
 
     public init(layersAhead: Int = 3, verification: Verification = .verified) {
         self.layersAhead = layersAhead
         self.verification = verification
     }
+}
+
+/// Bounded memory for slabs. With none left a feed has fewer layers ahead, and for the layer that
+/// is next it says so (`.noRoom`).
+package protocol SlabSource: Sendable {
+    /// `nil` when there is not as much left.
+    func takeSlab(byteCount: Int) -> Slab?
 }
 
 /// A read without an answer within `FeedOptions.readDeadline`.

@@ -4,7 +4,7 @@ import ChunkDB
 import ChunkFormat
 import Primitives
 
-enum FoundChunks {
+package enum FoundChunks {
     fileprivate struct Name: Hashable {
         let namespace: NamespaceID
         let key: ChunkKey
@@ -13,7 +13,7 @@ enum FoundChunks {
 
     /// What was found of each prompt, and all chunks, each once, in the order in which prompts name
     /// them. Headers are opened side by side.
-    static func find(_ prompts: [[FeedItem]])
+    package static func find(_ prompts: [[FeedItem]])
         async throws(StoreError) -> (prompts: [FedPrompt], chunks: [LocatedChunk])
     {
         var numbers: [Name: Int] = [:]

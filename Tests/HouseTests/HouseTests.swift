@@ -54,6 +54,9 @@ struct HouseTests {
         "Attention": ["KVModel", "Primitives"],
         "Fusion": ["Primitives", "KVModel"],
         "Feed": ["ChunkDB", "KVModel", "BlockIO", "ChunkFormat", "Primitives"],
+        "DeviceFeed": [
+            "Feed", "ChunkDB", "BlockIO", "ChunkFormat", "KVModel", "Primitives", "CDeviceDriver",
+        ],
         "AttentionFeed": [
             "Feed", "Attention", "ChunkDB", "Fusion", "ChunkFormat", "KVModel", "Primitives",
         ],

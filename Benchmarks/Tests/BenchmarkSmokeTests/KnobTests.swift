@@ -58,3 +58,16 @@ extension SmokeTests {
         #expect(mixed.notes.contains { $0.contains("4 tasks on 2 caller thread(s)") })
     }
 }
+
+extension SmokeTests {
+    /// Where there is none, it must say so and report nothing.
+    @Test("`device-memory` measures a GPU, or says that there is none")
+    func deviceMemory() throws {
+        do {
+            let report = try report(["device-memory", "--smoke"])
+            #expect(report.results.contains { $0.metrics["ratioToBound"] != nil })
+        } catch let error as BenchmarkError {
+            #expect("\(error)".hasPrefix("SKIPPED, nothing was measured: no GPU here: "))
+        }
+    }
+}

@@ -87,6 +87,12 @@ extension PosixDisk {
         return isTaken ?? false
     }
 
+    func withDescriptor<Value>(of file: FileID, _ body: (Int32) -> Value) -> Value? {
+        let open = files.table.beginUse(file)
+        defer { files.table.endUse(open) }
+        return body(open.descriptor)
+    }
+
     func lock(_ file: FileID) async throws(DiskError) {
         try await blocking(on: file) { [files] file throws(DiskError) in try files.lock(file) }
     }

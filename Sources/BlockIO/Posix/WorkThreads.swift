@@ -5,8 +5,8 @@ import Foundation
 import Synchronization
 
 /// A fixed number of threads and one queue of two lanes.
-final class WorkThreads: Sendable {
-    typealias Work = @Sendable () -> Void
+package final class WorkThreads: Sendable {
+    package typealias Work = @Sendable () -> Void
 
     private struct State {
         var urgent = FIFO<Work>()
@@ -28,7 +28,7 @@ final class WorkThreads: Sendable {
     private let threadCount: Int
 
     /// - Parameter begin: what each thread does first.
-    init(name: String, count: Int, begin: @escaping Work = {}) {
+    package init(name: String, count: Int, begin: @escaping Work = {}) {
         threadCount = count
         for _ in 0..<count {
             let thread = Thread { [self] in
@@ -41,7 +41,7 @@ final class WorkThreads: Sendable {
     }
 
     /// Queues work. Traps after `finish`.
-    func run(lane: IOLane = .urgent, _ work: @escaping Work) {
+    package func run(lane: IOLane = .urgent, _ work: @escaping Work) {
         state.withLock { state in
             precondition(!state.isFinished, "the disk has been shut down")
             switch lane {
@@ -53,7 +53,7 @@ final class WorkThreads: Sendable {
     }
 
     /// Ends the threads after the work that is queued.
-    func finish() {
+    package func finish() {
         let isFirst = state.withLock { state in
             defer { state.isFinished = true }
             return !state.isFinished
