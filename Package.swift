@@ -25,6 +25,7 @@ let package = Package(
     name: "ChunkDB",
     products: [
         .library(name: "ChunkDB", targets: ["ChunkDB"]),
+        .library(name: "Codecs", targets: ["Codecs"]),
         .library(name: "Feed", targets: ["Feed"]),
         .library(name: "Fusion", targets: ["Fusion"]),
         .library(name: "BSkiplist", targets: ["BSkiplist"]),
@@ -53,13 +54,15 @@ let package = Package(
         .target(
             name: "BlockIO", dependencies: ["Primitives", "CLiburing", "CSystemCalls"],
             swiftSettings: houseRules),
+        .target(
+            name: "Codecs", dependencies: ["KVModel", "CLZ4", "CShims"], swiftSettings: houseRules),
         .systemLibrary(name: "CSystemCalls"),
         .target(name: "CShims"),
         .target(name: "BSkiplist", dependencies: ["CShims"], swiftSettings: indexRules),
         .target(
             name: "ChunkDB",
             dependencies: [
-                "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog",
+                "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "Codecs", "SegmentLog",
                 "Retention", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: houseRules),
@@ -84,7 +87,7 @@ let package = Package(
             name: "chunkdb",
             dependencies: [
                 "ChunkDB", "Feed", "Attention", "AttentionFeed", "Fusion", "BSkiplist", "SegmentLog",
-                "Retention", "ChunkFormat", "BlockIO", "KVModel", "Primitives",
+                "Retention", "ChunkFormat", "Codecs", "BlockIO", "KVModel", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["JSON.md", "Completions", "Manual"],
@@ -97,7 +100,8 @@ let package = Package(
             name: "EngineTestSupport", dependencies: ["ChunkDB", "StoreTestSupport"],
             path: "Tests/EngineTestSupport", swiftSettings: testRules),
         .testTarget(
-            name: "ChunkDBTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            name: "ChunkDBTests",
+            dependencies: ["ChunkDB", "Codecs", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
         .testTarget(
             name: "SegmentLogTests",
@@ -124,13 +128,16 @@ let package = Package(
             name: "ChunkFormatTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
+            name: "CodecsTests", dependencies: ["Codecs", "KVModel", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
             name: "RetentionTests", dependencies: ["Retention", "ChunkFormat", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
             name: "GoldenTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
-            name: "FuzzTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
+            name: "FuzzTests", dependencies: ["ChunkFormat", "Codecs", "KVModel", "Primitives"],
             exclude: ["Corpus", "LibFuzzer"], swiftSettings: testRules),
         .testTarget(
             name: "ShellTests",
@@ -156,7 +163,7 @@ let package = Package(
         .testTarget(
             name: "SecurityTests",
             dependencies: [
-                "chunkdb", "ChunkDB", "SegmentLog", "ChunkFormat", "BlockIO", "KVModel",
+                "chunkdb", "ChunkDB", "Codecs", "SegmentLog", "ChunkFormat", "BlockIO", "KVModel",
                 "Primitives", "EngineTestSupport", "StoreTestSupport",
             ],
             exclude: ["README.md"], swiftSettings: testRules),

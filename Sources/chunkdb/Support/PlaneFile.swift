@@ -13,13 +13,13 @@ struct PlaneFile {
     let tensors: [(name: String, elementType: ElementType, shape: [Int])]
     private let extents: [(row: ExtentRow, record: PayloadRecord)]
     private let metadata: [(name: String, value: String)]
+    private let sidecars: [Sidecar]
     private let planeBytes: UInt64
 
     /// `StoreView.open` has checked that every plane is there once, of its size.
     /// - Parameter tokens: with the token ids, which are the text in clear; the file can be
     ///   imported then.
-    /// *Throws:* `.damageFound`, `.notFound` without a namespace's description, `.usage` for
-    /// planes in a codec.
+    /// *Throws:* `.damageFound`, `.notFound` without a namespace's description.
     init(_ stored: StoredVariant, _ view: StoreView, tokens: Bool) throws(ShellError) {
         guard stored.damages.isEmpty, let root = stored.root, let found = stored.metadata else {
             throw ShellError(
@@ -35,30 +35,37 @@ struct PlaneFile {
         }
         let binding = description.binding
         extents = stored.records.flatMap { record in
-            record.header.extents.filter { $0.kind == .keys || $0.kind == .values }
-                .map { ($0, record.header) }
+            record.header.extents.filter(\.isPlane).map { ($0, record.header) }
         }
-        if let coded = extents.first(where: { $0.row.codec != 0 })?.row {
-            throw ShellError(
-                .usage,
-                "layer \(coded.layer) \(coded.kind) is stored with codec \(coded.codec), "
-                    + "which this shell cannot decode")
+        do throws(LogError) {
+            sidecars = try wait { () async throws(LogError) in
+                try await view.sidecars(of: stored)
+            }
+        } catch {
+            throw ShellError(.damageFound, "nothing exported: \(error)")
         }
-        tensors = extents.map { row, _ in
+        let planes = extents.map { row, _ in
             let layer = binding.layers[Int(row.layer)]
             return (
                 "layers.\(row.layer).\(row.kind == .keys ? "k" : "v")", binding.elementType,
                 [Int(root.tokenCount), layer.kvHeadCount, layer.headDimension]
             )
         }
+        // Safetensors knows no plainer bytes.
+        tensors =
+            planes
+            + sidecars.map {
+                ("layers.\($0.layer).sidecar.\($0.type)", ElementType.int8, [$0.bytes.count])
+            }
         var facts = PlaneMetadata.pairs(
             root, description, positions: found.detail.positions)
         if tokens {
             facts.append(("tokens", found.tokens.map(String.init).joined(separator: ",")))
             facts += PlaneMetadata.pairsForImport(root, description)
+            if stored.codec != .raw { facts.append(("codec", "\(stored.codec)")) }
         }
         metadata = facts
-        planeBytes = root.variantBytes
+        planeBytes = extents.reduce(0) { $0 + $1.row.rawBytes }
     }
 
     /// Writes a new file, verified plane by plane. *Returns:* its size.
@@ -82,6 +89,7 @@ struct PlaneFile {
                 try target.append(bytes)
                 progress.update(doneBytes: target.byteCount)
             }
+            for sidecar in sidecars { try target.append(sidecar.bytes) }
             progress.finish()
         } catch {
             target.discard()
@@ -97,6 +105,7 @@ struct ImportedVariant: Sendable {
     let context: PrefixContext
     let domain: HashDomain
     let isPinned: Bool
+    let codec: PlaneCodec
     let description: NamespaceDescription
     let metadata: ChunkMetadata
     private let tensors: Safetensors
@@ -142,6 +151,7 @@ struct ImportedVariant: Sendable {
         self.key = key
         self.domain = domain
         isPinned = retention == "pinned"
+        codec = PlaneCodec.allCases.first { "\($0)" == pairs["codec"] } ?? .raw
         context = PrefixContext(
             prefix: metadata.recompute.prefix.map(\.key), basePosition: Int(position))
         guard "\(context.variantID)" == pairs["variant"] else {
@@ -173,13 +183,37 @@ struct ImportedVariant: Sendable {
         Array(bytes[tensors["layers.\(layer).\(letter)"]!.fileRange])
     }
 
+    /// What stands in the file besides planes: `layers.N.sidecar.TYPE`.
+    private var sidecars: [Sidecar] {
+        tensors.tensors.compactMap { tensor in
+            guard let match = tensor.name.wholeMatch(of: /layers\.(\d+)\.sidecar\.(\d+)/),
+                let layer = Int(match.1), let type = UInt32(match.2)
+            else { return nil }
+            return Sidecar(layer: layer, type: type, bytes: Array(bytes[tensor.fileRange]))
+        }
+    }
+
     func put(in space: Namespace) async throws(StoreError) -> CommitOutcome {
+        let layers = 0..<description.binding.layerCount
+        let detail = metadata.detail
+        // Raw layers go one by one, so that no second copy of all of them is made.
+        guard codec == .raw else {
+            return try await space.put(
+                key, tokens: metadata.tokens,
+                layers: layers.map { (plane($0, "k"), plane($0, "v")) },
+                context: context, domain: domain, recompute: metadata.recompute, detail: detail,
+                pinned: isPinned, preloading: true, codec: codec, sidecars: sidecars,
+                durability: .written)
+        }
         var writer = try await space.beginPut(
-            key, tokens: metadata.tokens, context: context, domain: domain, pinned: isPinned)
-        for layer in 0..<description.binding.layerCount {
+            key, tokens: metadata.tokens, context: context, domain: domain,
+            detail: DetailRoom(for: detail, prefixCount: context.prefix.count), pinned: isPinned,
+            sidecars: sidecars)
+        for layer in layers {
             try await writer.append(
                 layer: layer, keys: plane(layer, "k"), values: plane(layer, "v"))
         }
-        return try await writer.commit(recompute: metadata.recompute, durability: .written)
+        return try await writer.commit(
+            recompute: metadata.recompute, detail: detail, durability: .written)
     }
 }
