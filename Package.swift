@@ -25,6 +25,7 @@ let package = Package(
     name: "ChunkDB",
     products: [
         .library(name: "ChunkDB", targets: ["ChunkDB"]),
+        .library(name: "Codecs", targets: ["Codecs"]),
         .library(name: "Feed", targets: ["Feed"]),
         .library(name: "DeviceFeed", targets: ["DeviceFeed"]),
         .library(name: "Fusion", targets: ["Fusion"]),
@@ -54,6 +55,8 @@ let package = Package(
         .target(
             name: "BlockIO", dependencies: ["Primitives", "CLiburing", "CSystemCalls"],
             swiftSettings: houseRules),
+        .target(
+            name: "Codecs", dependencies: ["KVModel", "CLZ4", "CShims"], swiftSettings: houseRules),
         .systemLibrary(name: "CSystemCalls"),
         .systemLibrary(name: "CDeviceDriver"),
         .target(name: "CShims"),
@@ -61,7 +64,7 @@ let package = Package(
         .target(
             name: "ChunkDB",
             dependencies: [
-                "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog",
+                "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "Codecs", "SegmentLog",
                 "Retention", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: houseRules),
@@ -93,7 +96,7 @@ let package = Package(
             name: "chunkdb",
             dependencies: [
                 "ChunkDB", "Feed", "Attention", "AttentionFeed", "Fusion", "BSkiplist", "SegmentLog",
-                "Retention", "ChunkFormat", "BlockIO", "KVModel", "Primitives",
+                "Retention", "ChunkFormat", "Codecs", "BlockIO", "KVModel", "Primitives",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             exclude: ["README.md", "JSON.md", "Completions", "Manual"],
@@ -106,7 +109,8 @@ let package = Package(
             name: "EngineTestSupport", dependencies: ["ChunkDB", "StoreTestSupport"],
             path: "Tests/EngineTestSupport", swiftSettings: testRules),
         .testTarget(
-            name: "ChunkDBTests", dependencies: ["ChunkDB", "EngineTestSupport", "StoreTestSupport"],
+            name: "ChunkDBTests",
+            dependencies: ["ChunkDB", "Codecs", "EngineTestSupport", "StoreTestSupport"],
             swiftSettings: testRules),
         .testTarget(
             name: "SegmentLogTests",
@@ -133,13 +137,16 @@ let package = Package(
             name: "ChunkFormatTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
+            name: "CodecsTests", dependencies: ["Codecs", "KVModel", "Primitives"],
+            swiftSettings: testRules),
+        .testTarget(
             name: "RetentionTests", dependencies: ["Retention", "ChunkFormat", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
             name: "GoldenTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
-            name: "FuzzTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
+            name: "FuzzTests", dependencies: ["ChunkFormat", "Codecs", "KVModel", "Primitives"],
             exclude: ["Corpus", "LibFuzzer"], swiftSettings: testRules),
         .testTarget(
             name: "ShellTests",
@@ -165,7 +172,7 @@ let package = Package(
         .testTarget(
             name: "SecurityTests",
             dependencies: [
-                "chunkdb", "ChunkDB", "SegmentLog", "ChunkFormat", "BlockIO", "KVModel",
+                "chunkdb", "ChunkDB", "Codecs", "SegmentLog", "ChunkFormat", "BlockIO", "KVModel",
                 "Primitives", "EngineTestSupport", "StoreTestSupport",
             ],
             exclude: ["README.md"], swiftSettings: testRules),

@@ -23,6 +23,8 @@ public struct ChunkWriter: ~Copyable {
     /// When the chunk ends, seconds since 1970; 0 for never.
     let expirySeconds: UInt64
     let plan: VariantPlan
+    /// By layer and type, as the plan has them.
+    let sidecars: [Sidecar]
     let ticket: PutTicket
     let reservations: [Reservation]
     let writes = InFlightWrites()
@@ -38,7 +40,7 @@ public struct ChunkWriter: ~Copyable {
     init(
         namespace: Namespace, key: ChunkKey, context: PrefixContext, tokens: [UInt32],
         identity: HashDomain, retention: RetentionKind, isReplacing: Bool, expirySeconds: UInt64,
-        plan: VariantPlan,
+        plan: VariantPlan, sidecars: [Sidecar],
         ticket: PutTicket, reservations: [Reservation]
     ) {
         self.namespace = namespace
@@ -50,6 +52,7 @@ public struct ChunkWriter: ~Copyable {
         self.isReplacing = isReplacing
         self.expirySeconds = expirySeconds
         self.plan = plan
+        self.sidecars = sidecars
         self.ticket = ticket
         self.reservations = reservations
         digests = plan.records.map { _ in [] }
@@ -67,8 +70,15 @@ public struct ChunkWriter: ~Copyable {
         defer { core.gate.leave() }
         try requireSound()
         try requireShape(layer: layer, keyBytes: keys.count, valueBytes: values.count)
-        try await append(layer, .keys, keys)
-        try await append(layer, .values, values)
+        try await appendStored(layer: layer, keys: keys, values: values)
+    }
+
+    /// Appends the next layer's planes in the form in which they will stand.
+    mutating func appendStored(layer: Int, keys: [UInt8], values: [UInt8])
+        async throws(StoreError)
+    {
+        try await append(keys, row(layer: layer, extentIndex: 0))
+        try await append(values, row(layer: layer, extentIndex: 1))
         try await finishLayer()
     }
 
@@ -167,11 +177,8 @@ extension ChunkWriter {
         record.extents[(layer - record.layers.lowerBound) * 2 + extentIndex]
     }
 
-    /// Copies one plane and its padding into staging; full buffers leave for the disk.
-    private mutating func append(_ layer: Int, _ kind: ExtentKind, _ bytes: [UInt8])
-        async throws(StoreError)
-    {
-        let row = row(layer: layer, extentIndex: kind == .keys ? 0 : 1)
+    /// Copies one extent and its padding into staging; full buffers leave for the disk.
+    private mutating func append(_ bytes: [UInt8], _ row: ExtentRow) async throws(StoreError) {
         let unit = namespace.core.log.superblock.alignmentUnit
         let padded = Int(row.paddedBytes(unit: unit))
         if staging == nil {
@@ -235,7 +242,11 @@ extension ChunkWriter {
 
     private mutating func finishLayer() async throws(StoreError) {
         nextLayer += 1
-        if nextLayer == record.layers.upperBound, recordIndex + 1 < plan.records.count {
+        guard nextLayer == record.layers.upperBound else { return }
+        let rows = record.extents.filter { $0.kind == .sidecar }
+        let sidecars = sidecars.filter { record.layers.contains($0.layer) }
+        for (sidecar, row) in zip(sidecars, rows) { try await append(sidecar.bytes, row) }
+        if recordIndex + 1 < plan.records.count {
             flushStaging()
             recordIndex += 1
         }
@@ -300,7 +311,7 @@ extension ChunkWriter {
             layerFirst: UInt16(plan.layers.lowerBound), layerCount: UInt16(plan.layers.count),
             recordIndex: UInt16(index), recordCount: UInt16(self.plan.records.count),
             digestBlockShift: namespace.core.options.digestBlockShift,
-            variantBytes: binding.payloadBytes(tokenCount: tokens.count),
+            variantBytes: self.plan.variantBytes,
             createdSeconds: namespace.core.environment.clock.wallSeconds,
             expirySeconds: expirySeconds, extents: plan.extents, siblings: siblings,
             digests: digests[index], metadata: metadata)

@@ -92,7 +92,8 @@ extension Namespace {
     /// - Parameters:
     ///   - wanted: the chunks, and which rows of each.
     ///   - verification: verified, whole digest blocks are read (`StoreOptions.digestBlockShift`;
-    ///     64 KiB unless the store says otherwise); unverified, alignment units.
+    ///     64 KiB unless the store says otherwise); unverified, alignment units. A coded plane is
+    ///     read whole, and only its blocks that hold rows are decoded.
     /// *Throws:* `.damaged` when a block that was read does not verify; nothing is handed over.
     /// `.shape` for layers, kinds, tokens or heads that the model or the chunk does not have.
     /// *Complexity:* O(n log n) for n rows, and a read for each run of neighbouring blocks, all
@@ -104,7 +105,7 @@ extension Namespace {
         try core.gate.enter()
         defer { core.gate.leave() }
         var gathering = Gathering(
-            unit: verification == .verified ? nil : Int(core.log.superblock.alignmentUnit))
+            unit: Int(core.log.superblock.alignmentUnit), isVerified: verification == .verified)
         var spans: [[GatheredSpan]?] = []
         var entries: [ChunkEntry] = []
         for rows in wanted {
@@ -121,8 +122,8 @@ extension Namespace {
             spans.append(spansOfChunk)
         }
         let (parts, byteCount) = gathering.layOut()
-        let buffer = core.disk.makeReadBuffer(byteCount: max(byteCount, 1))
-        let requestCount = try await read(parts, into: buffer, verification)
+        var buffer = core.disk.makeReadBuffer(byteCount: max(byteCount, 1))
+        let cost = try await read(parts, into: &buffer, verification)
         for entry in entries { touch(entry) }
         let places = spans.map { spans in
             spans?.map { GatheredRows.Place(rowBytes: $0.rowBytes, offsets: $0.offsets(in: parts)) }
@@ -132,7 +133,7 @@ extension Namespace {
             rowBytes: spans.compactMap(\.self).joined().reduce(0) {
                 $0 + $1.rowBytes * $1.starts.count
             },
-            readBytes: byteCount, requestCount: requestCount)
+            readBytes: cost.byteCount, requestCount: cost.requestCount)
     }
 
     private func locateLayers(of rows: ChunkRows) async throws(StoreError) -> LocatedChunk? {
@@ -180,35 +181,43 @@ private struct GatheredSpan {
     /// a row that crosses a border is whole.
     func offsets(in parts: [PartRead]) -> [Int] {
         starts.map { start in
-            let offset = extent.fileOffset + UInt64(start)
             // The last part that begins at or before the row.
             var (low, high) = (0, parts.count)
             while high - low > 1 {
                 let middle = (low + high) / 2
-                let part = parts[middle]
-                let isBehind =
-                    (part.extent.file.raw, part.fileOffset) > (extent.file.raw, offset)
+                let isBehind = parts[middle].order > (extent.file.raw, extent.fileOffset, start)
                 if isBehind { high = middle } else { low = middle }
             }
-            return parts[low].bufferOffset + Int(offset - parts[low].fileOffset)
+            return parts[low].bufferOffset + start - parts[low].blockOffset
         }
+    }
+}
+
+extension PartRead {
+    /// By place on the disk, then within the rows.
+    fileprivate var order: (UInt32, UInt64, Int) {
+        (extent.file.raw, extent.fileOffset, blockOffset)
     }
 }
 
 /// The blocks of all rows, each once.
 private struct Gathering {
-    /// Blocks of this size; `nil` for digest blocks.
-    let unit: Int?
+    let unit: Int
+    /// Whole digest blocks then, units otherwise.
+    let isVerified: Bool
     private var blocks: [PartRead] = []
 
-    init(unit: Int?) { self.unit = unit }
+    init(unit: Int, isVerified: Bool) {
+        self.unit = unit
+        self.isVerified = isVerified
+    }
 
     mutating func add(_ span: GatheredSpan) {
         let extent = span.extent
-        let grid = unit ?? extent.digestBlockBytes
+        let grid = isVerified || extent.isCoded ? extent.gridBytes : unit
         for start in span.starts {
             let first = start / grid * grid
-            let end = min(aligned(start + span.rowBytes, to: grid), extent.paddedBytes)
+            let end = min(aligned(start + span.rowBytes, to: grid), extent.gridEnd)
             blocks.append(
                 PartRead(
                     extent: extent, blockOffset: first, byteCount: end - first, bufferOffset: 0))
@@ -217,13 +226,12 @@ private struct Gathering {
 
     /// Runs of neighbouring blocks in the order of the disk, one behind the other in a buffer.
     consuming func layOut() -> (parts: [PartRead], byteCount: Int) {
-        let sorted = blocks.sorted {
-            ($0.extent.file.raw, $0.fileOffset) < ($1.extent.file.raw, $1.fileOffset)
-        }
+        let sorted = blocks.sorted { $0.order < $1.order }
         var parts: [PartRead] = []
         var byteCount = 0
         for block in sorted {
-            var (first, bufferOffset) = (block.blockOffset, byteCount)
+            // What is decoded may end within a unit, where no read can begin.
+            var (first, bufferOffset) = (block.blockOffset, aligned(byteCount, to: unit))
             if let last = parts.last, last.extent.file == block.extent.file,
                 last.extent.fileOffset == block.extent.fileOffset,
                 last.blockOffset + last.byteCount >= block.blockOffset

@@ -3,6 +3,7 @@
 
 import BlockIO
 import ChunkFormat
+import Codecs
 import KVModel
 import Primitives
 import SegmentLog
@@ -13,6 +14,8 @@ public struct LocatedExtent: Sendable {
     let opened: OpenedRecord
     /// As long as this extent is named anywhere, its bytes stay (CONTRACT G-3).
     let hold: SegmentHold
+    /// How to decode it; `nil` when it is raw.
+    let coding: BytePlanes?
     var handle: SegmentHandle { hold.handle }
 
     public var layer: Int { Int(row.layer) }
@@ -20,14 +23,23 @@ public struct LocatedExtent: Sendable {
     public var file: FileID { handle.file }
     /// From the segment's first byte.
     public var fileOffset: UInt64 { opened.record.prefix.location.offset + row.offset }
-    /// What a read transfers: rows and padding, whole units.
+    /// What a read transfers: stored bytes and padding, whole units.
     public var paddedBytes: Int {
         Int(row.paddedBytes(unit: handle.header.alignmentUnit))
     }
-    /// The rows alone.
+    /// Without the padding: the rows, or what they are decoded from.
     public var storedBytes: Int { Int(row.storedBytes) }
+    /// Of the rows.
+    public var rawBytes: Int { Int(row.rawBytes) }
+    /// Whether the rows are to be decoded; what is stored is not them.
+    public var isCoded: Bool { coding != nil }
     /// The size of a digest block; reads that verify begin and end on this grid.
     public var digestBlockBytes: Int { opened.record.digestBlockBytes }
+
+    /// Parts of the rows that are verified, or decoded, alone begin on this grid…
+    var gridBytes: Int { coding?.blockBytes ?? digestBlockBytes }
+    /// …and the last of them ends here.
+    var gridEnd: Int { isCoded ? rawBytes : paddedBytes }
 
     /// A buffer to read this extent into, and its neighbours in the file: the bytes on disk are not
     /// written over before the read has ended, whatever becomes of its caller (CONTRACT N-9).
@@ -39,6 +51,37 @@ public struct LocatedExtent: Sendable {
         let damage = unsafe ExtentDigests.check(
             bytes, blockOffset: blockOffset, of: row, in: opened.record)
         return damage.map(facts)
+    }
+
+    /// Decodes the rows of a coded extent, all of them.
+    /// - Parameters:
+    ///   - stored: the whole extent, verified, with or without its padding.
+    ///   - target: `rawBytes` long; undefined when this gives damage.
+    /// *Complexity:* O(n), the speed of LZ4.
+    public func decode(
+        _ stored: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+    ) -> DamageFacts? {
+        unsafe decode(stored, 0..<rawBytes, into: target)
+    }
+
+    /// As above, of the rows' bytes `range`, which begins at a block and ends with one or the last.
+    func decode(
+        _ stored: UnsafeRawBufferPointer, _ range: Range<Int>,
+        into target: UnsafeMutableRawBufferPointer
+    ) -> DamageFacts? {
+        guard let coding else { preconditionFailure("a raw extent is not decoded") }
+        let block = coding.blockBytes
+        precondition(range.lowerBound.isMultiple(of: block))
+        do throws(CodecError) {
+            // SAFETY: the caller's buffers; the decoder checks their lengths.
+            try unsafe coding.decode(
+                UnsafeRawBufferPointer(rebasing: stored[..<storedBytes]), rawBytes: rawBytes,
+                blocks: range.lowerBound / block..<(range.upperBound + block - 1) / block,
+                into: target)
+            return nil
+        } catch {
+            return facts(FormatError(error, layer: row.layer, kind: row.kind))
+        }
     }
 
     func facts(_ cause: FormatError) -> DamageFacts {
@@ -54,8 +97,10 @@ public struct LocatedChunk: Sendable {
     public let tokenCount: Int
     public let basePosition: Int
     public let metadata: ChunkMetadata
-    /// In layer order, keys before values.
+    /// Planes, in layer order, keys before values.
     public let extents: [LocatedExtent]
+    /// Raw sidecars of those layers.
+    let sidecars: [LocatedExtent]
 
     /// The extent of one plane; `nil` when the layer was not asked for. *Complexity:* O(1).
     public func extent(layer: Int, _ kind: ExtentKind) -> LocatedExtent? {
@@ -129,18 +174,19 @@ extension Namespace {
             records.append((opened, hold))
         }
         var extents: [LocatedExtent] = []
+        var sidecars: [LocatedExtent] = []
         for (opened, hold) in records {
             try require(
                 opened, entry, opened.holdsItsLayers, "layerCount",
                 "the layers it holds (PAY-7)")
             for row in opened.record.extents where layers.contains(Int(row.layer)) {
-                guard row.kind == .keys || row.kind == .values else { continue }
-                // Bytes under a codec are not rows (EXT-6).
-                guard row.codec == 0 else {
-                    throw .log(
-                        .unsupported("codec \(row.codec), in layer \(row.layer) of \(entry.key)"))
+                if row.kind == .sidecar, row.codec == 0 {
+                    sidecars.append(
+                        LocatedExtent(row: row, opened: opened, hold: hold, coding: nil))
                 }
-                extents.append(LocatedExtent(row: row, opened: opened, hold: hold))
+                guard row.kind == .keys || row.kind == .values else { continue }
+                let coding = try coding(of: row, entry, opened)
+                extents.append(LocatedExtent(row: row, opened: opened, hold: hold, coding: coding))
             }
         }
         try requireAllPlanes(extents, layers, root, entry)
@@ -151,13 +197,10 @@ extension Namespace {
         try require(
             root, entry, metadata.tokens.count == tokenCount, "tokenCount",
             "\(metadata.tokens.count), as the metadata has it (MET-4)")
-        let planeBytes = binding.payloadBytes(tokenCount: tokenCount)
-        try require(
-            root, entry, root.record.variantBytes == planeBytes, "variantBytes",
-            "\(planeBytes), as the model has it (PAY-9)")
+        try requireVariantBytes(records.map(\.0), root, entry)
         return LocatedChunk(
             entry: entry, tokenCount: tokenCount, basePosition: Int(root.record.basePosition),
-            metadata: metadata, extents: extents)
+            metadata: metadata, extents: extents, sidecars: sidecars)
     }
 
     /// A hold on the segment of one of a variant's records; `nil` when the variant was moved or
@@ -232,6 +275,42 @@ extension Namespace {
             FormatError(
                 .corrupt, structure: "payloadHeader", field: field, clause: "PAY-7",
                 expected: expected(), found: "another"))
+    }
+
+    /// `nil` for raw rows. *Throws:* `.unsupported` when the rows are not there for us (EXT-6).
+    private func coding(of row: ExtentRow, _ entry: ChunkEntry, _ opened: OpenedRecord)
+        throws(StoreError) -> BytePlanes?
+    {
+        switch row.codec {
+        case 0: return nil
+        case BytePlanes.codec:
+            do throws(CodecError) {
+                return try BytePlanes(
+                    parameters: row.codecParameters, rawBytes: row.rawBytes,
+                    storedBytes: row.storedBytes)
+            } catch {
+                throw damaged(
+                    entry, opened.record.prefix.location,
+                    FormatError(error, layer: row.layer, kind: row.kind))
+            }
+        default:
+            throw .log(.unsupported("codec \(row.codec), in layer \(row.layer) of \(entry.key)"))
+        }
+    }
+
+    /// What all records hold adds up to what each says (PAY-9). Of some of them only that it is no
+    /// more is known.
+    private func requireVariantBytes(
+        _ records: [OpenedRecord], _ root: OpenedRecord, _ entry: ChunkEntry
+    ) throws(StoreError) {
+        let storedBytes = records.reduce(UInt64(0)) { sum, opened in
+            opened.record.extents.reduce(sum) { $0 + $1.storedBytes }
+        }
+        let variantBytes = root.record.variantBytes
+        let areAll = records.count == root.record.siblings.count + 1
+        try require(
+            root, entry, areAll ? storedBytes == variantBytes : storedBytes < variantBytes,
+            "variantBytes", "\(storedBytes), as the extents have it (PAY-9)")
     }
 
     /// Every plane of the layers, once, of the binding's size: a table that says otherwise is

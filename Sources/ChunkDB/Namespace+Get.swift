@@ -48,8 +48,8 @@ extension Namespace {
         try core.gate.enter()
         defer { core.gate.leave() }
         let (map, parts) = try plan(chunk, layers, tokens)
-        let buffer = core.disk.makeReadBuffer(byteCount: max(map.byteCount, 1))
-        try await read(parts, into: buffer, verification)
+        var buffer = core.disk.makeReadBuffer(byteCount: max(map.byteCount, 1))
+        try await read(parts, into: &buffer, verification)
         touch(map.entry)
         return ChunkData(map: map, buffer: buffer)
     }
@@ -79,7 +79,7 @@ extension Namespace {
                 found: "\(buffer.byteCount)\(isAligned ? "" : ", not aligned")")
         }
         do throws(StoreError) {
-            try await read(parts, into: buffer, verification)
+            try await read(parts, into: &buffer, verification)
         } catch {
             // The old memory belongs to reads that may still be on their way.
             if error == .cancelled {
@@ -133,9 +133,9 @@ extension Namespace {
                 continue
             }
             let rowBytes = binding.rowBytes(layer: extent.layer)
-            let grid = extent.digestBlockBytes
+            let grid = extent.gridBytes
             let first = tokens.lowerBound * rowBytes / grid * grid
-            let end = min(aligned(tokens.upperBound * rowBytes, to: grid), extent.paddedBytes)
+            let end = min(aligned(tokens.upperBound * rowBytes, to: grid), extent.gridEnd)
             parts.append(
                 PartRead(
                     extent: extent, blockOffset: first, byteCount: end - first,
@@ -145,7 +145,8 @@ extension Namespace {
                 PlaneMap.Place(
                     layer: extent.layer, kind: extent.kind,
                     range: start..<start + tokens.count * rowBytes))
-            offset += end - first
+            // What is decoded may end within a unit, where no read can begin.
+            offset += aligned(end - first, to: Int(core.log.superblock.alignmentUnit))
         }
         return (parts, places, offset)
     }

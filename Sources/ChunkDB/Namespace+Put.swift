@@ -1,11 +1,13 @@
 import ChunkFormat
+import Codecs
 import KVModel
 import Primitives
 import Retention
 import SegmentLog
 
 extension Namespace {
-    /// Begins a put whose layers come one by one.
+    /// Begins a put whose layers come one by one, and are stored raw: how long they would be in
+    /// another form nobody knows before all are there, and their places are taken now.
     ///
     /// - Parameters:
     ///   - key: of these tokens, by the namespace's `key(tokens:)`.
@@ -19,13 +21,25 @@ extension Namespace {
     ///     P-6). `.accepted` counts as `.written` then.
     ///   - timeToLive: after so long the chunk is a miss, and the first to make room; `nil` takes
     ///     the namespace's. By the wall clock, up to a second later.
+    ///   - sidecars: written beside the planes; see `sidecars(_:)`.
     /// When the budget is reached the least worthy chunks are forgotten for it.
     /// *Throws:* `.log(.capacityExceeded)` when nothing can be, `.quotaExceeded` when the namespace
     /// may not have it; nothing was written then.
     public func beginPut(
         _ key: ChunkKey, tokens: [UInt32], context: PrefixContext = .standalone,
         domain: HashDomain = .standalone, detail: DetailRoom = .none, pinned: Bool = false,
-        replacing: Bool = false, timeToLive: Duration? = nil
+        replacing: Bool = false, timeToLive: Duration? = nil, sidecars: [Sidecar] = []
+    ) async throws(StoreError) -> ChunkWriter {
+        try await beginPut(
+            key, tokens: tokens, context: context, domain: domain, detail: detail, pinned: pinned,
+            replacing: replacing, timeToLive: timeToLive, sidecars: sidecars, planes: nil)
+    }
+
+    /// - Parameter planes: `nil` when they are to come, raw.
+    func beginPut(
+        _ key: ChunkKey, tokens: [UInt32], context: PrefixContext, domain: HashDomain,
+        detail: DetailRoom, pinned: Bool, replacing: Bool, timeToLive: Duration?,
+        sidecars: [Sidecar], planes: StoredPlanes?
     ) async throws(StoreError) -> ChunkWriter {
         try requireAlive()
         let expirySeconds = try expirySeconds(timeToLive ?? options.timeToLive)
@@ -49,8 +63,10 @@ extension Namespace {
                 found: "\(detail)")
         }
         let log = core.log
+        let sidecars = try sorted(sidecars)
         let plan = try VariantPlan(
-            binding: binding, tokenCount: tokens.count, prefixCount: context.prefix.count,
+            layers: shapes(planes, tokenCount: tokens.count, sidecars),
+            tokenCount: tokens.count, prefixCount: context.prefix.count,
             detail: detail, unit: Int(log.superblock.alignmentUnit),
             digestBlockBytes: 1 << Int(core.options.digestBlockShift),
             recordBytesMax: log.recordBytesMax, recordCountMax: log.recordCountMax)
@@ -69,8 +85,25 @@ extension Namespace {
         return ChunkWriter(
             namespace: self, key: key, context: context, tokens: tokens, identity: domain,
             retention: pinned ? .pinned : .evictable, isReplacing: replacing,
-            expirySeconds: expirySeconds, plan: plan,
+            expirySeconds: expirySeconds, plan: plan, sidecars: sidecars,
             ticket: ticket, reservations: reservations)
+    }
+
+    private func shapes(_ planes: StoredPlanes?, tokenCount: Int, _ sidecars: [Sidecar])
+        -> [LayerShape]
+    {
+        var next = sidecars[...]
+        return binding.layers.indices.map { layer in
+            let rawBytes = binding.rowBytes(layer: layer) * tokenCount
+            let own = next.prefix { $0.layer == layer }
+            next = next.dropFirst(own.count)
+            let stored = planes.map {
+                [$0.layers[layer].keys.count, $0.layers[layer].values.count]
+            }
+            return LayerShape(
+                layer: layer, tokenCount: tokenCount, rawBytes: rawBytes,
+                planes: stored ?? [rawBytes, rawBytes], form: planes?.form, sidecars: own)
+        }
     }
 
     private func expirySeconds(_ timeToLive: Duration?) throws(StoreError) -> UInt64 {
@@ -93,12 +126,15 @@ extension Namespace {
     ///   - tokens: 1 to 2²⁴ ids.
     ///   - layers: rows of `[token][kv head][dimension]` numbers of the model's element type.
     ///   - context: in what context the KV was computed; decides the variant.
+    ///   - domain: what else than its own tokens the key was made from.
     ///   - recompute: what plans go by (FUSION.md): prefix shares, context impact, token scores.
     ///   - detail: what most variants have none of: positions, attention by layer.
     ///   - pinned: no shortage takes it.
     ///   - replacing: see `beginPut`.
     ///   - timeToLive: see `beginPut`.
     ///   - preloading: stores the chunk whatever the namespace's admission policy says.
+    ///   - codec: in which form the planes are stored; `nil` takes the namespace's.
+    ///   - sidecars: written beside the planes; see `sidecars(_:)`.
     ///   - durability: what to wait for.
     /// *Returns:* `.declined` when that policy turned it away; nothing was written then.
     /// *Throws:* `.cancelled` when the caller's task is: before its commit began, the chunk does
@@ -106,10 +142,11 @@ extension Namespace {
     @discardableResult
     public func put(
         _ key: ChunkKey, tokens: [UInt32], layers: [(keys: [UInt8], values: [UInt8])],
-        context: PrefixContext = .standalone, recompute: RecomputeMetadata? = nil,
-        detail: VariantDetail = VariantDetail(), pinned: Bool = false, replacing: Bool = false,
-        timeToLive: Duration? = nil,
-        preloading: Bool = false, durability: Durability = .durable
+        context: PrefixContext = .standalone, domain: HashDomain = .standalone,
+        recompute: RecomputeMetadata? = nil, detail: VariantDetail = VariantDetail(),
+        pinned: Bool = false, replacing: Bool = false, timeToLive: Duration? = nil,
+        preloading: Bool = false, codec: PlaneCodec? = nil, sidecars: [Sidecar] = [],
+        durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         guard layers.count == binding.layerCount else {
             throw .shape(
@@ -132,12 +169,18 @@ extension Namespace {
         guard preloading || admits(key, variant: context.variantID, tokenCount: tokens.count) else {
             return .declined
         }
+        let planes = StoredPlanes(
+            layers, codec ?? options.codec,
+            BytePlanes(
+                binding.elementType,
+                blockShift: Int(core.options.digestBlockShift)),
+            unit: Int(core.log.superblock.alignmentUnit))
         var writer = try await beginPut(
-            key, tokens: tokens, context: context,
+            key, tokens: tokens, context: context, domain: domain,
             detail: DetailRoom(for: detail, prefixCount: context.prefix.count), pinned: pinned,
-            replacing: replacing, timeToLive: timeToLive)
-        for (layer, planes) in layers.enumerated() {
-            try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
+            replacing: replacing, timeToLive: timeToLive, sidecars: sidecars, planes: planes)
+        for (layer, planes) in planes.layers.enumerated() {
+            try await writer.appendStored(layer: layer, keys: planes.keys, values: planes.values)
         }
         return try await writer.commit(
             recompute: recompute, detail: detail, durability: durability)

@@ -6,50 +6,109 @@ import ChunkFormat
 import Primitives
 import SegmentLog
 
-/// One read of a part of one extent: aimed at a buffer, and on the digest grid if it is verified.
+/// A part of the rows of one extent, aimed at a buffer. Of a raw extent it is read, on the digest
+/// grid if it is verified; of a coded one it is decoded, and is on the grid of the codec's blocks.
 struct PartRead {
     let extent: LocatedExtent
-    /// Of the extent.
+    /// Of the extent's rows.
     let blockOffset: Int
     let byteCount: Int
     let bufferOffset: Int
 
-    /// From the segment's first byte.
+    /// From the segment's first byte. *Precondition:* a raw extent.
     var fileOffset: UInt64 { extent.fileOffset + UInt64(blockOffset) }
+    var rows: Range<Int> { blockOffset..<blockOffset + byteCount }
+}
+
+/// What reading parts took.
+struct ReadCost {
+    var requestCount: Int
+    var byteCount: Int
 }
 
 extension Namespace {
-    /// Starts all reads, adjacent ones merged, and verifies each as it comes in.
-    /// - Parameter parts: laid out in the buffer one behind the other.
-    /// *Returns:* the number of requests.
+    /// Starts all reads, adjacent ones merged, verifies each as it comes in, and decodes what is
+    /// coded: such an extent is read whole, once for all of its parts, into a slab.
+    /// - Parameter parts: laid out in the buffer one behind the other; those of a coded extent are
+    ///   neighbours.
     @discardableResult
     func read(
-        _ parts: [PartRead], into buffer: borrowing AlignedBuffer, _ verification: Verification
-    ) async throws(StoreError) -> Int {
-        let runs = mergeAdjacent(parts)
-        let pending = core.disk.startReads(
-            runs.map { run in
-                let first = parts[run.lowerBound]
-                let last = parts[run.upperBound - 1]
-                return (
-                    first.extent.file, first.fileOffset,
-                    first.extent.keeping(
-                        buffer.slice.slice(
-                            offset: first.bufferOffset,
-                            byteCount: last.bufferOffset + last.byteCount - first.bufferOffset))
-                )
-            })
+        _ parts: [PartRead], into buffer: inout AlignedBuffer, _ verification: Verification
+    ) async throws(StoreError) -> ReadCost {
+        let direct = parts.filter { !$0.extent.isCoded }
+        let landing = Landing(parts.filter(\.extent.isCoded))
+        let slab = landing.byteCount > 0 ? core.slabs.take(byteCount: landing.byteCount) : nil
+        let runs = mergeAdjacent(direct).map { direct[$0] }
+        let landingRuns = mergeAdjacent(landing.parts)
+        var requests = runs.map { request($0, buffer.slice) }
+        if let slab {
+            for run in landingRuns {
+                requests.append(request(landing.parts[run], slab.slice.holding(slab)))
+            }
+        }
+        let pending = core.disk.startReads(requests)
         // Every read is awaited, also after an error: the buffer belongs to them until then. Who is
         // cancelled has to let go of the buffer instead.
         var failure: StoreError?
-        for (run, read) in zip(runs, pending) {
+        for (index, read) in pending.enumerated() {
             let result = await read.value()
             if case .failure(let error) = result, error.code == .cancelled { throw .cancelled }
             if failure != nil { continue }
-            failure = check(parts[run], result, buffer, verification)
+            guard index >= runs.count, let slab else {
+                failure = unsafe buffer.withBytes {
+                    unsafe check(runs[index], result, $0, verification)
+                }
+                continue
+            }
+            let run = landingRuns[index - runs.count]
+            failure = unsafe slab.withBytes { bytes in
+                unsafe check(landing.parts[run], result, bytes, verification)
+                    ?? decode(landing, run, bytes, into: &buffer)
+            }
         }
         if let failure { throw failure }
-        return runs.count
+        return ReadCost(
+            requestCount: pending.count,
+            byteCount: landing.byteCount + direct.reduce(0) { $0 + $1.byteCount })
+    }
+
+    private func request(_ run: ArraySlice<PartRead>, _ memory: IOSlice)
+        -> (FileID, UInt64, IOSlice)
+    {
+        let (first, last) = (run.first!, run.last!)
+        let byteCount = last.bufferOffset + last.byteCount - first.bufferOffset
+        return (
+            first.extent.file, first.fileOffset,
+            first.extent.keeping(memory.slice(offset: first.bufferOffset, byteCount: byteCount))
+        )
+    }
+
+    /// Decodes the parts of some extents that were read and verified.
+    private func decode(
+        _ landing: Landing, _ run: Range<Int>, _ bytes: UnsafeRawBufferPointer,
+        into buffer: inout AlignedBuffer
+    ) -> StoreError? {
+        for index in run {
+            let place = landing.parts[index]
+            for part in landing.targets[index] {
+                let damage = unsafe buffer.withMutableBytes { target in
+                    // SAFETY: laid out inside the slab and the buffer.
+                    unsafe part.extent.decode(
+                        UnsafeRawBufferPointer(
+                            rebasing: bytes[
+                                place.bufferOffset..<place.bufferOffset + place.byteCount]),
+                        part.rows,
+                        into: UnsafeMutableRawBufferPointer(
+                            rebasing: target[
+                                part.bufferOffset..<part.bufferOffset + part.byteCount]))
+                }
+                if let damage {
+                    core.count { $0.damageCount += 1 }
+                    return .damaged(damage)
+                }
+            }
+        }
+        return nil
     }
 
     /// Ranges of parts that are neighbours both on disk and in the buffer, up to 4 MiB each.
@@ -76,7 +135,7 @@ extension Namespace {
 
     private func check(
         _ parts: ArraySlice<PartRead>, _ result: Result<Int, DiskError>,
-        _ buffer: borrowing AlignedBuffer, _ verification: Verification
+        _ bytes: UnsafeRawBufferPointer, _ verification: Verification
     ) -> StoreError? {
         let expected = parts.reduce(0) { $0 + $1.byteCount }
         switch result {
@@ -95,19 +154,42 @@ extension Namespace {
         }
         core.count { $0.verifiedBytes += UInt64(expected) }
         for part in parts {
-            let damage = unsafe buffer.withBytes { bytes in
-                // SAFETY: parts were laid out inside the buffer.
-                unsafe part.extent.verify(
-                    UnsafeRawBufferPointer(
-                        rebasing: bytes[
-                            part.bufferOffset..<part.bufferOffset + part.byteCount]),
-                    blockOffset: part.blockOffset)
-            }
+            // SAFETY: parts were laid out inside the bytes.
+            let damage = unsafe part.extent.verify(
+                UnsafeRawBufferPointer(
+                    rebasing: bytes[part.bufferOffset..<part.bufferOffset + part.byteCount]),
+                blockOffset: part.blockOffset)
             if let damage {
                 core.count { $0.damageCount += 1 }
                 return .damaged(damage)
             }
         }
         return nil
+    }
+}
+
+/// Coded extents on their way to a slab, each whole.
+private struct Landing {
+    var parts: [PartRead] = []
+    /// What is to be decoded of each.
+    var targets: [[PartRead]] = []
+    var byteCount = 0
+
+    init(_ wanted: [PartRead]) {
+        for part in wanted {
+            let extent = part.extent
+            if let last = parts.last?.extent, last.file == extent.file,
+                last.fileOffset == extent.fileOffset
+            {
+                targets[targets.count - 1].append(part)
+                continue
+            }
+            parts.append(
+                PartRead(
+                    extent: extent, blockOffset: 0, byteCount: extent.paddedBytes,
+                    bufferOffset: byteCount))
+            targets.append([part])
+            byteCount += extent.paddedBytes
+        }
     }
 }

@@ -1,8 +1,9 @@
-// Where every byte of a variant will stand, before any is written: pure arithmetic over the
-// binding's geometry. A variant is one or more records, each a contiguous range of layers, none
+// Where every byte of a variant will stand, before any is written: pure arithmetic over what its
+// layers take. A variant is one or more records, each a contiguous range of layers, none
 // larger than a segment can hold (PRODUCT D5a).
 
 import ChunkFormat
+import Codecs
 import KVModel
 import Primitives
 import SegmentLog
@@ -11,7 +12,7 @@ struct RecordPlan: Sendable {
     let layers: Range<Int>
     let headerBytes: Int
     let recordBytes: UInt64
-    /// In order K0 V0 K1 V1 …; offsets count from the record's first byte.
+    /// In order K0 V0 K1 V1 …, then sidecars; offsets count from the record's first byte.
     let extents: [ExtentRow]
     let digestSlotCount: Int
 }
@@ -24,25 +25,34 @@ struct VariantPlan: Sendable {
     /// All records.
     var diskBytes: UInt64 { records.reduce(0) { $0 + $1.recordBytes } }
 
+    /// Stored bytes of all extents, without padding (PAY-9).
+    var variantBytes: UInt64 {
+        records.reduce(0) { $0 + $1.extents.reduce(0) { $0 + $1.storedBytes } }
+    }
+
     /// *Throws:* `.recordTooLarge` when one layer alone exceeds a segment, `.shape` when a header
     /// or the number of records would exceed what a reader accepts.
     init(
-        binding: ModelBinding, tokenCount: Int, prefixCount: Int, detail: DetailRoom, unit: Int,
+        layers: [LayerShape], tokenCount: Int, prefixCount: Int, detail: DetailRoom, unit: Int,
         digestBlockBytes: Int, recordBytesMax: UInt64, recordCountMax: Int
     ) throws(StoreError) {
         metadataBytes = ChunkMetadata.byteCount(
             tokenCount: tokenCount, prefixCount: prefixCount, scoreCount: tokenCount,
             deviationCount: tokenCount, positionCount: detail.listsPositions ? tokenCount : 0,
             layerCount: detail.layerCount, otherBytes: detail.otherBytes)
-        let layerBytes = binding.layers.indices.map { layer in
-            2 * UInt64(aligned(binding.rowBytes(layer: layer) * tokenCount, to: unit))
+        let layerBytes = layers.map { $0.diskBytes(unit: unit) }
+        let extentCount = layers.reduce(0) { $0 + $1.extents.count }
+        guard extentCount <= PayloadRecord.extentCountMax else {
+            throw .shape(
+                what: "extents of a chunk", expected: "at most \(PayloadRecord.extentCountMax)",
+                found: "\(extentCount)")
         }
         // A header cannot outgrow this: rows and slots of all layers, siblings, metadata.
-        let slotsMax = layerBytes.reduce(0) { $0 + Int($1) / digestBlockBytes + 2 }
+        let slotsMax = layerBytes.reduce(0) { $0 + Int($1) / digestBlockBytes } + extentCount
         let headerMax = UInt64(
             aligned(
                 PayloadRecord.headerBytes(
-                    extentCount: 2 * layerBytes.count, siblingCount: layerBytes.count,
+                    extentCount: extentCount, siblingCount: layerBytes.count,
                     digestCount: slotsMax, metadataBytes: metadataBytes), to: unit))
         var ranges: [Range<Int>] = []
         var first = 0
@@ -77,34 +87,31 @@ struct VariantPlan: Sendable {
                 found: "\(ranges.count)")
         }
         let metadataBytes = self.metadataBytes
-        records = ranges.enumerated().map { index, layers in
+        records = ranges.enumerated().map { index, range in
             Self.record(
-                layers, binding: binding, tokenCount: tokenCount, unit: unit,
+                range, layers[range], tokenCount: tokenCount, unit: unit,
                 digestBlockBytes: digestBlockBytes,
                 siblingCount: index == 0 ? ranges.count - 1 : 0,
                 metadataBytes: index == 0 ? metadataBytes : 0)
         }
     }
 
+    /// Planes first, so that layers are neighbours; then the sidecars, to be read alone.
     private static func record(
-        _ layers: Range<Int>, binding: ModelBinding, tokenCount: Int, unit: Int,
+        _ range: Range<Int>, _ layers: ArraySlice<LayerShape>, tokenCount: Int, unit: Int,
         digestBlockBytes: Int, siblingCount: Int, metadataBytes: Int
     ) -> RecordPlan {
         var slot = 0
         var offset = 0
         var rows: [ExtentRow] = []
-        for layer in layers {
-            let bytes = binding.rowBytes(layer: layer) * tokenCount
-            for kind in [ExtentKind.keys, .values] {
-                rows.append(
-                    ExtentRow(
-                        layer: UInt16(layer), kind: kind, tokenCount: UInt32(tokenCount),
-                        firstDigestSlot: UInt32(slot), offset: UInt64(offset),
-                        storedBytes: UInt64(bytes), rawBytes: UInt64(bytes)))
-                let padded = aligned(bytes, to: unit)
-                slot += (padded + digestBlockBytes - 1) / digestBlockBytes
-                offset += padded
-            }
+        for row in layers.flatMap(\.planes) + layers.flatMap(\.sidecars) {
+            var row = row
+            row.firstDigestSlot = UInt32(slot)
+            row.offset = UInt64(offset)
+            let padded = Int(row.paddedBytes(unit: UInt32(unit)))
+            slot += (padded + digestBlockBytes - 1) / digestBlockBytes
+            offset += padded
+            rows.append(row)
         }
         let headerBytes = aligned(
             PayloadRecord.headerBytes(
@@ -112,7 +119,43 @@ struct VariantPlan: Sendable {
                 metadataBytes: metadataBytes), to: unit)
         for index in rows.indices { rows[index].offset += UInt64(headerBytes) }
         return RecordPlan(
-            layers: layers, headerBytes: headerBytes,
+            layers: range, headerBytes: headerBytes,
             recordBytes: UInt64(headerBytes + offset), extents: rows, digestSlotCount: slot)
+    }
+}
+
+/// What a layer of a variant takes: rows that have no place yet.
+struct LayerShape: Sendable {
+    /// Keys, then values.
+    let planes: [ExtentRow]
+    /// In order of type.
+    let sidecars: [ExtentRow]
+
+    var extents: [ExtentRow] { planes + sidecars }
+
+    /// - Parameters:
+    ///   - planes: stored bytes of the keys and of the values.
+    ///   - form: `nil` when they are raw.
+    init(
+        layer: Int, tokenCount: Int, rawBytes: Int, planes: [Int], form: BytePlanes?,
+        sidecars: ArraySlice<Sidecar>
+    ) {
+        self.planes = zip([ExtentKind.keys, .values], planes).map { kind, storedBytes in
+            ExtentRow(
+                layer: UInt16(layer), kind: kind, codec: form == nil ? 0 : BytePlanes.codec,
+                tokenCount: UInt32(tokenCount), firstDigestSlot: 0,
+                codecParameters: form?.parameters ?? 0, offset: 0,
+                storedBytes: UInt64(storedBytes), rawBytes: UInt64(rawBytes))
+        }
+        self.sidecars = sidecars.map { sidecar in
+            ExtentRow(
+                layer: UInt16(layer), kind: .sidecar, tokenCount: 0, firstDigestSlot: 0,
+                codecParameters: UInt64(sidecar.type), offset: 0,
+                storedBytes: UInt64(sidecar.bytes.count), rawBytes: UInt64(sidecar.bytes.count))
+        }
+    }
+
+    func diskBytes(unit: Int) -> UInt64 {
+        extents.reduce(0) { $0 + $1.paddedBytes(unit: UInt32(unit)) }
     }
 }

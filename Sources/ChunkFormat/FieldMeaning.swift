@@ -43,7 +43,7 @@ enum FieldMeaning {
         case "sealAlgorithm": value == 1 ? "HMAC-SHA-256/128" : "unknown"
         case "digestBlockShift":
             value < 64 ? "\(ByteCount(1 << value)) blocks" : "out of range"
-        case "codec": value == 0 ? "raw" : nil
+        case "codec": value == 0 ? "raw" : value == 1 ? "byte planes, LZ4" : nil
         case "expirySeconds": value == 0 ? "never" : nil
         case "nextCommitOffset", "laterCommitOffset", "secondCommitOffset":
             value == 0 ? "end of the chain" : nil

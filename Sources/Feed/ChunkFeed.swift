@@ -4,7 +4,7 @@
 //
 //     plan (LayerPlan)   where every byte lands
 //     load (FeedLoader)  what is asked of the disk, when, and what no longer
-//     verify             here, on the consumer's thread, read by read as they come in; while it has
+//     verify, decode     here, on the consumer's thread, read by read as they come in; while it has
 //                        to wait for one, those of later layers
 
 import BlockIO
@@ -148,8 +148,11 @@ public final class ChunkFeed: AsyncSequence, Sendable {
         guard failure == nil, read < layer.plan.reads.count,
             let (end, dead) = loader.end(of: read, in: position)
         else { return false }
-        let trouble = check(layer, read, end, dead)
-        if trouble == nil { layer.plan.copy(after: read, in: layer.slab) }
+        var trouble = check(layer, read, end, dead)
+        if trouble == nil {
+            trouble = layer.plan.copy(after: read, in: layer.slab, except: dead)
+                .map { .damaged($0) }
+        }
         layer.progress.withLock { $0 = (read + 1, trouble) }
         return true
     }

@@ -171,18 +171,24 @@ extension LayerPlan {
         return nil
     }
 
-    /// Copies what is whole now that the reads up to this one are.
-    func copy(after read: Int, in slab: Slab) {
-        for copy in copies[read] {
-            unsafe slab.withMutableBytes { bytes in
+    /// Copies or decodes what is whole now that the reads up to this one are, but for chunks that
+    /// nobody wants any more. *Returns:* what does not decode.
+    func copy(after read: Int, in slab: Slab, except cancelled: Set<Int>) -> DamageFacts? {
+        for copy in copies[read] where !cancelled.contains(copy.chunk) {
+            let damage = unsafe slab.withMutableBytes { bytes -> DamageFacts? in
                 // SAFETY: laid out inside the slab; source and target are disjoint, and no read in
                 // flight touches either.
-                unsafe UnsafeMutableRawBufferPointer(
-                    rebasing: bytes[copy.target..<copy.target + copy.byteCount]
-                ).copyMemory(
-                    from: UnsafeRawBufferPointer(
-                        rebasing: bytes[copy.source..<copy.source + copy.byteCount]))
+                let target = unsafe UnsafeMutableRawBufferPointer(
+                    rebasing: bytes[copy.target..<copy.target + copy.byteCount])
+                let sourceBytes = copy.coded?.storedBytes ?? copy.byteCount
+                let source = unsafe UnsafeRawBufferPointer(
+                    rebasing: bytes[copy.source..<copy.source + sourceBytes])
+                if let coded = copy.coded { return unsafe coded.decode(source, into: target) }
+                unsafe target.copyMemory(from: source)
+                return nil
             }
+            if let damage { return damage }
         }
+        return nil
     }
 }

@@ -64,8 +64,8 @@ public struct FeedCounters: Sendable, Hashable {
     /// rows…
     public var directPlaneCount: UInt64 = 0
     public var directBytes: UInt64 = 0
-    /// …and those that were copied once: rows before them do not end on a unit, or several places
-    /// share one read.
+    /// …and those that were copied once: rows before them do not end on a unit, several places
+    /// share one read, or they were decoded.
     public var copiedPlaneCount: UInt64 = 0
     public var copiedBytes: UInt64 = 0
     /// Reads that the disk was asked for, and their bytes, padding included.

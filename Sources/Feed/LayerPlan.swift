@@ -8,7 +8,8 @@
 // units at unit boundaries. A plane whose rows begin at a boundary is read to its place; the
 // padding behind it falls on the next plane's first rows, which therefore come later. Any other
 // plane is read to the landing area and copied once, and so are all further places of a chunk that
-// stands in several, or twice in one: it is read once.
+// stands in several, or twice in one: it is read once. A coded plane lands there and is decoded to
+// each of its places.
 
 import ChunkDB
 import ChunkFormat
@@ -81,10 +82,16 @@ struct LayerPlan: Sendable {
             parts[0].extent.fileOffset + UInt64(parts[0].blockOffset)
         }
     }
+    /// From the landing area to a place of rows, decoded on the way if it has to be.
     struct Copy: Sendable {
         let source: Int
         let target: Int
+        /// Of the rows.
         let byteCount: Int
+        /// The whole plane; `nil` for raw rows.
+        let coded: LocatedExtent?
+        /// In the feed's list.
+        let chunk: Int
     }
     /// One plane at one of its places.
     struct Landing: Sendable {
@@ -129,7 +136,9 @@ struct LayerPlan: Sendable {
             var planes: [(kind: ExtentKind, home: Place?, reads: Range<Int>)] = []
             for kind in [ExtentKind.keys, .values] {
                 guard let extent = chunks[chunk].extent(layer: layer, kind) else { continue }
-                let home = places.first { start(of: $0, kind).isMultiple(of: unit) }
+                let home =
+                    extent.isCoded
+                    ? nil : places.first { start(of: $0, kind).isMultiple(of: unit) }
                 let offset = home.map { start(of: $0, kind) } ?? byteCount
                 if home == nil { byteCount += extent.paddedBytes }
                 let range = add(extent, chunk: chunk, at: offset, shape)
@@ -223,11 +232,21 @@ struct LayerPlan: Sendable {
     ) {
         for read in range {
             for part in reads[read].parts where part.chunk == chunk && part.extent.kind == kind {
-                let count = min(part.byteCount, part.extent.storedBytes - part.blockOffset)
-                let place = target + part.blockOffset..<target + part.blockOffset + count
+                let extent = part.extent
+                let isCoded = extent.isCoded
+                // A coded plane is decoded when its last part has come.
+                if isCoded, part.blockOffset + part.byteCount < extent.paddedBytes { continue }
+                let first = isCoded ? 0 : part.blockOffset
+                let count =
+                    isCoded
+                    ? extent.rawBytes : min(part.byteCount, extent.storedBytes - part.blockOffset)
+                let place = target + first..<target + first + count
                 let last = paddings.lazy.filter { $0.range.overlaps(place) }.map(\.read).max()
                 copies[max(read, last ?? read)].append(
-                    Copy(source: part.offset, target: place.lowerBound, byteCount: count))
+                    Copy(
+                        source: isCoded ? part.offset - part.blockOffset : part.offset,
+                        target: place.lowerBound, byteCount: count,
+                        coded: isCoded ? extent : nil, chunk: chunk))
             }
         }
     }

@@ -24,7 +24,7 @@ struct GatherTests {
     }
 
     private func chunk(_ owner: UInt64) -> TestChunk {
-        TestChunk(owner, tokenCount: Self.tokenCount)
+        TestChunk(owner, tokenCount: Self.tokenCount, isRegular: owner == 2)
     }
 
     /// What the rows of a selection are, from the chunk's own planes.
@@ -64,7 +64,12 @@ struct GatherTests {
         try machine.run { () async throws in
             let space = try await db.namespace("acme", model: Self.binding)
             // The fourth is a miss.
-            for owner in 0..<3 as Range<UInt64> { try await chunk(owner).put(in: space) }
+            for owner in 0..<3 as Range<UInt64> {
+                // Half of the stores hold coded planes beside raw ones.
+                let isCoded = seed % 4 < 2 && owner > 0
+                try await chunk(owner).put(
+                    in: space, codec: isCoded ? .bytePlanesLZ4 : .raw)
+            }
             let gathered = try await space.gather(
                 requests.map { ChunkRows(chunk($0.owner).key(in: space), $0.selections) },
                 verification: verification)

@@ -32,9 +32,12 @@ public func plane(_ owner: UInt64, layer: Int, _ kind: ExtentKind, byteCount: In
 public struct TestChunk: Sendable {
     public let owner: UInt64
     public let tokens: [UInt32]
+    /// Numbers as attention's are, of like size: every fourth byte of a plane is one of three.
+    public let isRegular: Bool
 
-    public init(_ owner: UInt64, tokenCount: Int = 16) {
+    public init(_ owner: UInt64, tokenCount: Int = 16, isRegular: Bool = false) {
         self.owner = owner
+        self.isRegular = isRegular
         tokens = (0..<tokenCount).map { UInt32(truncatingIfNeeded: owner &* 977 &+ UInt64($0)) }
     }
 
@@ -44,20 +47,43 @@ public struct TestChunk: Sendable {
         (0..<binding.layerCount).map { layer in
             let bytes = binding.rowBytes(layer: layer) * tokens.count
             return (
-                plane(owner, layer: layer, .keys, byteCount: bytes),
-                plane(owner, layer: layer, .values, byteCount: bytes)
+                rows(layer, .keys, byteCount: bytes), rows(layer, .values, byteCount: bytes)
             )
         }
+    }
+
+    private func rows(_ layer: Int, _ kind: ExtentKind, byteCount: Int) -> [UInt8] {
+        var bytes = plane(owner, layer: layer, kind, byteCount: byteCount)
+        guard isRegular else { return bytes }
+        for index in stride(from: 3, to: byteCount, by: 4) {
+            bytes[index] = 0x3E &+ UInt8(index / 40 % 3)
+        }
+        return bytes
     }
 
     @discardableResult
     public func put(
         in namespace: Namespace, context: PrefixContext = .standalone, pinned: Bool = false,
-        timeToLive: Duration? = nil, durability: Durability = .durable
+        timeToLive: Duration? = nil, codec: PlaneCodec? = nil, sidecars: [Sidecar] = [],
+        durability: Durability = .durable
     ) async throws(StoreError) -> CommitOutcome {
         try await namespace.put(
             key(in: namespace), tokens: tokens, layers: layers(namespace.binding),
-            context: context, pinned: pinned, timeToLive: timeToLive, durability: durability)
+            context: context, pinned: pinned, timeToLive: timeToLive, codec: codec,
+            sidecars: sidecars, durability: durability)
+    }
+
+    /// Some of each layer's, of two types, whose bytes follow from the chunk's number.
+    public func sidecars(layerCount: Int, byteCount: Int = 300) -> [Sidecar] {
+        (0..<layerCount).flatMap { layer in
+            [1, 1 << 31].map { (type: UInt32) in
+                Sidecar(
+                    layer: layer, type: type,
+                    bytes: plane(
+                        owner &+ UInt64(type), layer: layer, .sidecar,
+                        byteCount: byteCount * (layer + 1)))
+            }
+        }
     }
 
     /// `nil` for a miss, otherwise whether every byte is this chunk's.

@@ -76,6 +76,17 @@ public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Most editions are raw; the others are what `get` gives all the same.
+    private func codec(_ edition: UInt64) -> PlaneCodec {
+        (owner + edition) % 3 == 0 ? .bytePlanesLZ4 : .raw
+    }
+
+    /// Beside some editions.
+    private func sidecars(_ edition: UInt64) -> [Sidecar] {
+        guard (owner + edition) % 5 == 1 else { return [] }
+        return [Sidecar(layer: 1, type: 9, bytes: memoryBytes([owner, edition, 9]))]
+    }
+
     // MARK: Calls
 
     public func put(
@@ -85,7 +96,8 @@ public struct OwnedChunk: Hashable, Sendable, CustomStringConvertible {
         let (key, layers) = (key(in: namespace), layers(edition))
         guard streamed || isPinned else {
             return try await namespace.put(
-                key, tokens: tokens, layers: layers, replacing: replacing, durability: durability)
+                key, tokens: tokens, layers: layers, replacing: replacing, codec: codec(edition),
+                sidecars: sidecars(edition), durability: durability)
         }
         var writer = try await namespace.beginPut(
             key, tokens: tokens, pinned: isPinned, replacing: replacing)

@@ -11,11 +11,13 @@ import Testing
 @Suite("The slabs of a feed")
 struct SlabTests {
     /// Chunk `owner` has `counts[owner]` tokens.
-    private func store(_ space: Namespace, _ counts: [Int]) async throws -> [TestChunk] {
+    private func store(
+        _ space: Namespace, _ counts: [Int], isCoded: (Int) -> Bool = { _ in false }
+    ) async throws -> [TestChunk] {
         var chunks: [TestChunk] = []
         for (owner, count) in counts.enumerated() {
-            let chunk = TestChunk(UInt64(owner), tokenCount: count)
-            try await chunk.put(in: space)
+            let chunk = TestChunk(UInt64(owner), tokenCount: count, isRegular: owner % 2 == 0)
+            try await chunk.put(in: space, codec: isCoded(owner) ? .bytePlanesLZ4 : .raw)
             chunks.append(chunk)
         }
         return chunks
@@ -256,7 +258,8 @@ struct SlabTests {
                 let space = try await db.namespace("acme", model: binding)
                 let units = [1, 2, 15, 16, 17, 32, 33, 48, 100]
                 let counts = (0..<5).map { _ in units.randomElement(using: &generator)! }
-                let chunks = try await store(space, counts)
+                // Coded planes beside raw ones, in half of the stores.
+                let chunks = try await store(space, counts) { seed % 4 < 2 && $0 != 3 }
                 let prompts = (0..<Int.random(in: 1...3, using: &generator)).map { _ in
                     (0..<Int.random(in: 1...6, using: &generator)).map { _ in
                         chunks.randomElement(using: &generator)!

@@ -1,4 +1,5 @@
 import ChunkFormat
+import Codecs
 import KVModel
 import Primitives
 
@@ -182,8 +183,32 @@ extension FuzzTarget {
             let body = CheckpointRows.encode(segments: rows.segments, entries: rows.entries).body
             return Array(body.prefix(120))
         },
-        safetensors,
+        safetensors, bytePlanes,
     ]
+
+    /// Numbers of like size as codec 1 stores them, in two blocks: what LZ4 is given is hostile.
+    private static let bytePlanes: FuzzTarget = {
+        let rawBytes = 4_096 + 700
+        var generator = SeededGenerator(seed: 40)
+        let raw = (0..<rawBytes / 2).flatMap { index in
+            [UInt8.random(in: 0...255, using: &generator), 0x3E &+ UInt8(index / 5 % 3)]
+        }
+        let encoded = BytePlanes(.bfloat16, blockShift: 12).encode(raw)
+        return FuzzTarget(name: "byte-planes", bytes: encoded, seal: nil, layouts: []) {
+            bytes throws(FormatError) in
+            do throws(CodecError) {
+                let form = try BytePlanes(
+                    parameters: 0x0C02, rawBytes: UInt64(rawBytes), storedBytes: UInt64(bytes.count)
+                )
+                try form.check(bytes, rawBytes: rawBytes)
+                return form.encode(try form.decode(bytes, rawBytes: rawBytes))
+            } catch {
+                throw FormatError(
+                    .corrupt, structure: "bytePlanes", field: error.field, clause: error.clause,
+                    expected: error.expected, found: error.found)
+            }
+        }
+    }()
 
     /// Not a structure of ours, and read from strangers all the same.
     private static let safetensors: FuzzTarget = {

@@ -149,6 +149,35 @@ enum GoldenStore {
                 seal: chunkB1.region.seal)
         ], metadata: metadataB.encode())
 
+    /// Chunk A once more, as a record might stand behind those of the store: planes under codec 1,
+    /// a sidecar for each layer. Its extents are zeros.
+    static let coded = {
+        var record = chunkA.record
+        var rows: [ExtentRow] = []
+        for (index, kind) in [ExtentKind.keys, .values, .keys, .values, .sidecar, .sidecar]
+            .enumerated()
+        {
+            let isPlane = kind != .sidecar
+            let storedBytes: UInt64 = isPlane ? 90 + UInt64(index) : 333
+            rows.append(
+                ExtentRow(
+                    layer: UInt16(index / 2 % 2 + (index == 5 ? 1 : 0)), kind: kind,
+                    codec: isPlane ? 1 : 0, tokenCount: isPlane ? 3 : 0,
+                    firstDigestSlot: UInt32(index), codecParameters: isPlane ? 0x1004 : 7,
+                    offset: UInt64(unit) * UInt64(index + 1), storedBytes: storedBytes,
+                    rawBytes: isPlane ? 96 : storedBytes))
+        }
+        record.prefix = RecordPrefix(
+            kind: .payload, headerBytes: unit, recordBytes: 7 * UInt64(unit),
+            writeSequence: WriteSequence(9), location: location(73_728))
+        record.extents = rows
+        record.variantBytes = rows.reduce(0) { $0 + $1.storedBytes }
+        record.digests = rows.map { _ in
+            Digest128(hashing: [UInt8](repeating: 0, count: Int(unit)))
+        }
+        return record
+    }()
+
     static let tombstone = Tombstone(
         namespace: NamespaceID(1), key: keyA, variant: nil, commit: 4)
     static let tombstoneRecord = TombstoneRecord(

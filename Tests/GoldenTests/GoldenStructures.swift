@@ -58,6 +58,9 @@ struct GoldenStructure: Sendable {
         record("payload-first-of-two", at: 40_960, GoldenStore.chunkB0.region.bytes),
         record("payload-second-of-two", at: 53_248, GoldenStore.chunkB1.region.bytes),
         record(
+            "payload-coded", at: 73_728,
+            GoldenStore.coded.encode(key: GoldenStore.recordKey).bytes),
+        record(
             "tombstone-record", at: 69_632,
             GoldenStore.tombstoneRecord.encode(key: GoldenStore.recordKey).bytes),
         record(

@@ -45,9 +45,10 @@ struct HouseTests {
         "BSkiplist": ["CShims", "Primitives"],
         "BlockIO": ["Primitives", "CLiburing", "CSystemCalls"],
         "ChunkFormat": ["Primitives", "KVModel"],
+        "Codecs": ["KVModel", "CLZ4", "CShims"],
         "SegmentLog": ["Primitives", "ChunkFormat", "BlockIO", "KVModel"],
         "ChunkDB": [
-            "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "SegmentLog",
+            "Primitives", "KVModel", "BSkiplist", "BlockIO", "ChunkFormat", "Codecs", "SegmentLog",
             "Retention",
         ],
         "Retention": ["ChunkFormat", "Primitives"],

@@ -29,7 +29,7 @@ MEANING = {  # what the tables of the spec say of a number
     "deviationTensor": {0: "none", 1: "realignedKeys", 2: "values"},
     "retention": {0: "evictable", 1: "pinned"},
     "hashDomain": {1: "standalone", 2: "prefixChained", 3: "callerMade"},
-    "codec": {0: "raw"},
+    "codec": {0: "raw", 1: "byte planes, LZ4"},
     "entryKind": {1: "tombstone", 2: "namespace operation", 3: "freed use"},
     "expirySeconds": {0: "never"},
     "windowTokenCount": {0: "all"},

@@ -24,6 +24,7 @@ PLACES = {
     "payload-first-of-two": 40960,
     "payload-second-of-two": 53248,
     "tombstone-record": 69632,
+    "payload-coded": 73728,
 }
 
 

@@ -5,16 +5,22 @@ import sys
 import traceback
 
 from basics import FormatError, StoreRefused, digest
+from payloads import is_plane, is_sidecar
+from byteplanes import decode
 from store import Store
 
 
-def stored_bytes(store, variant):
-    """The bytes of all extents without their padding, record by record, row by row."""
-    parts = []
+def living_bytes(store, variant):
+    """The planes as they were put, record by record, row by row; then the sidecars."""
+    planes, sidecars = [], []
     for seg, offset, f in variant.records:
         for row in f["extents"]:
-            parts.append(store.read(seg["file"], offset + row["offset"], row["storedBytes"]))
-    return b"".join(parts)
+            stored = store.read(seg["file"], offset + row["offset"], row["storedBytes"])
+            if is_plane(row):
+                planes.append(decode(row, stored) if row["codec"] else stored)
+            elif is_sidecar(row):
+                sidecars.append(stored)
+    return b"".join(planes + sidecars)
 
 
 def verdict(directory):
@@ -28,7 +34,7 @@ def verdict(directory):
     living = {}
     for v in store.variants + store.lost:
         name = f"{v.name[0]}/{v.name[1].hex()}/{v.name[2]}"
-        living[name] = "damaged" if v.damage else digest(stored_bytes(store, v)).hex()
+        living[name] = "damaged" if v.damage else digest(living_bytes(store, v)).hex()
     return {
         "living": living,
         "damagedRecords": sorted(f"{segment}/{at}" for segment, at in store.damaged_records),

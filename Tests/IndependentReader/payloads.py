@@ -3,6 +3,7 @@
 import struct
 
 from basics import FormatError, Stream, binding_digest, decode, digest_agrees, need, padded, standing
+from byteplanes import form
 from records import kind_is, open_record, pad, place
 from structures import WIDTH
 
@@ -191,6 +192,8 @@ def extent(region, at, index, f, p, unit, trace):
             stored,
             row["rawBytes"],
         )
+    limit = row["rawBytes"] <= 1 << 32
+    need(limit, name, "rawBytes", "EXT-3", "at most 4 GiB", row["rawBytes"])
     row["padded"] = padded(stored, unit)
     row["slotCount"] = (row["padded"] + (1 << f["digestBlockShift"]) - 1) >> f["digestBlockShift"]
     need(
@@ -211,8 +214,24 @@ def disjoint(rows):  # EXT-8
             need(start >= end, "extentRow", first, "EXT-8", f"at least {end}", start)
 
 
+def is_plane(row):
+    """EXT-6: under a codec that is not known, or in no form of it, a plane is not there."""
+    if row["kind"] not in (1, 2):
+        return False
+    if row["codec"] == 1:
+        try:
+            form(row)
+        except FormatError:
+            return False
+    return row["codec"] in (0, 1)
+
+
+def is_sidecar(row):
+    return row["kind"] == 6 and row["codec"] == 0
+
+
 def planes(f, op):
-    """PAY-7, PAY-11, EXT-7: each plane of binding and layer range is there, raw, and complete."""
+    """PAY-7, PAY-11, EXT-7, EXT-9: each plane of binding and layer range is there, and complete."""
     need(
         f["bindingDigest"] == binding_digest(op),
         "payloadHeader",
@@ -232,7 +251,7 @@ def planes(f, op):
     )
     have = {}
     for row in f["extents"]:
-        if row["kind"] in (1, 2) and row["codec"] == 0:
+        if is_plane(row):
             need(
                 (row["layer"], row["kind"]) not in have,
                 "extentRow",
@@ -251,14 +270,8 @@ def planes(f, op):
             )
             heads, dim, _ = op["layers"][row["layer"]]
             want = row["tokenCount"] * heads * dim * WIDTH[op["elementType"]]
-            need(
-                row["storedBytes"] == want,
-                "extentRow",
-                "storedBytes",
-                "EXT-7",
-                want,
-                row["storedBytes"],
-            )
+            clause = "EXT-9" if row["codec"] else "EXT-7"  # raw: storedBytes is the same (EXT-3)
+            need(row["rawBytes"] == want, "extentRow", "rawBytes", clause, want, row["rawBytes"])
             have[row["layer"], row["kind"]] = row
     for layer in range(f["layerFirst"], last):
         for kind in (1, 2):

@@ -2,7 +2,8 @@
 
 from basics import FormatError, digest_agrees, need
 from chains import member_record, read_region
-from payloads import payload, planes
+from payloads import is_plane, payload, planes
+from byteplanes import decode
 from records import namespace_record, tombstones
 
 SAME = (
@@ -40,11 +41,12 @@ def sibling(store, first, row, index):
 
 
 def check_payload(store, records):
-    """All digests of all extents (DIG-1 to DIG-3); returns what does not agree."""
+    """All digests of all extents (DIG-1 to DIG-3), and what is coded decodes (COD-8); returns what
+    does not agree."""
     bad = []
     for seg, offset, f in records:
         for row in f["extents"]:
-            block = 1 << f["digestBlockShift"]
+            block, before = 1 << f["digestBlockShift"], len(bad)
             for i in range(row["slotCount"]):
                 at = offset + row["offset"] + i * block
                 count = min(block, row["padded"] - i * block)
@@ -52,11 +54,13 @@ def check_payload(store, records):
                 if not digest_agrees(piece, f["slots"][row["firstDigestSlot"] + i]):
                     what = f"layer {row['layer']} kind {row['kind']}: block {i} of the digest grid"
                     bad.append(FormatError(seg["file"], at, "DIG-2", what))
+            if len(bad) == before and is_plane(row) and row["codec"] == 1:
+                at = offset + row["offset"]
+                try:
+                    decode(row, store.read(seg["file"], at, row["storedBytes"]))
+                except FormatError as error:
+                    bad.append(error.place(seg["file"], at))
     return bad
-
-
-def is_plane(row):
-    return row["kind"] in (1, 2) and row["codec"] == 0
 
 
 def check_planes(op, records):

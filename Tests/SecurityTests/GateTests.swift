@@ -60,9 +60,15 @@ struct GateTests {
         #expect(Self.lines.contains { $0.file == editor && $0.code.contains("[\"libedit.so.2\",") })
     }
 
-    /// Version 1 stores raw bytes. Whoever adds a codec adds the bomb's test to this file.
-    @Test("S-7 no decompressor is linked into the engine")
-    func noDecompressor() {
-        expectNone(["import CLZ4", "LZ4_decompress", "import Compression", "inflate("])
+    /// The bombs themselves are in `BombTests`.
+    @Test("S-7 one decompressor, and of it only the entry that is told where to stop")
+    func oneDecompressor() {
+        let decoder = "Codecs/BytePlanes+Decode+Unsafe.swift"
+        expectNone(["import Compression", "inflate(", "LZ4F_", "LZ4_decompress_fast"])
+        expectNone(["LZ4_decompress"], except: [decoder])
+        expectNone(
+            ["import CLZ4"], except: [decoder, "Codecs/BytePlanes+Encode+Unsafe.swift"])
+        let calls = Self.lines.filter { $0.code.contains("LZ4_decompress") }
+        #expect(calls.count == 1 && calls[0].code.contains("LZ4_decompress_safe("))
     }
 }

@@ -64,8 +64,8 @@ final class DiffReaders {
         return verdict
     }
 
-    /// What the shell finds; the bytes of the living are taken from the image itself.
-    func ours(_ path: String, _ image: DiffImage) -> DiffVerdict {
+    /// What the shell finds.
+    func ours(_ path: String) -> DiffVerdict {
         var verdict = DiffVerdict()
         let view: StoreView
         do throws(ShellError) {
@@ -95,7 +95,7 @@ final class DiffReaders {
             let name = "\(entry.namespace)/\(entry.key)/\(entry.variant.raw)"
             verdict.living[name] =
                 stored.damages.isEmpty
-                ? digest(of: stored, image) : "damaged"
+                ? digest(of: stored, view) : "damaged"
         }
         return verdict
     }
@@ -145,19 +145,29 @@ final class DiffReaders {
             bytes += data.plane(layer: layer, .keys)
             bytes += data.plane(layer: layer, .values)
         }
+        let request = SidecarRequest(entry.key, variant: entry.variant)
+        guard let sidecars = try await space.sidecars([request])[0] else { return nil }
+        for sidecar in sidecars { bytes += sidecar.bytes }
         let digest = Digest128(hashing: bytes)
         return hexadecimal(bigEndianBytes(digest.high) + bigEndianBytes(digest.low))
     }
 
-    private func digest(of stored: StoredVariant, _ image: DiffImage) -> String {
-        let bytes = stored.records.flatMap { record in
-            record.header.extents.flatMap { extent in
-                image.bytes(
-                    StoreFiles.segment(record.location.segment),
-                    Int(record.location.offset + extent.offset), Int(extent.storedBytes)) ?? []
+    /// Of the planes as they were put, then of the sidecars.
+    private func digest(of stored: StoredVariant, _ view: StoreView) -> String {
+        wait {
+            do throws(LogError) {
+                var bytes: [UInt8] = []
+                for record in stored.records.map(\.header) {
+                    for extent in record.extents where extent.isPlane {
+                        bytes += try await view.plane(extent, of: record)
+                    }
+                }
+                for sidecar in try await view.sidecars(of: stored) { bytes += sidecar.bytes }
+                let digest = Digest128(hashing: bytes)
+                return hexadecimal(bigEndianBytes(digest.high) + bigEndianBytes(digest.low))
+            } catch {
+                return "not what verified a moment ago: \(error)"
             }
         }
-        let digest = Digest128(hashing: bytes)
-        return hexadecimal(bigEndianBytes(digest.high) + bigEndianBytes(digest.low))
     }
 }

@@ -23,8 +23,8 @@ struct DiffTests {
     static let batchCount: UInt64 = 25
 
     /// The golden store; a closed one, and the same without its checkpoint; one with a checkpoint
-    /// in the middle that its process left open, and the same with an end that nothing proves; and
-    /// one that has turned over, with its checkpoint and without.
+    /// in the middle that its process left open, and the same with an end that nothing proves; one
+    /// that has turned over, with its checkpoint and without; and one of coded planes and sidecars.
     static func bases(in place: Place) throws -> [DiffBase] {
         let golden = House.path("format-spec/golden/v1/small-store")
         try place.makeStore()
@@ -47,6 +47,7 @@ struct DiffTests {
         return bases + [
             busy, try DiffBase("unproven", directory: place.path + "/unproven"), turned,
             try DiffBase("turned over, walked", directory: place.path + "/bare"),
+            try codedStore(place.path + "/coded"),
         ]
     }
 
@@ -83,6 +84,42 @@ struct DiffTests {
                 values: plane(owner, layer: layer, isKeys: false))
         }
         _ = try await writer.commit(durability: .durable)
+    }
+
+    private static func codedStore(_ path: String) throws -> DiffBase {
+        let db = try ChunkDB.openAndWait(at: path, options: storeOptions())
+        defer { db.wait { await db.close() } }
+        try db.wait { () async throws in
+            let acme = try await db.namespace("acme", model: binding("tiny", layers: 2))
+            for owner in 1...4 as ClosedRange<UInt32> {
+                let tokens = (0..<40 as Range<UInt32>).map { owner * 100 + $0 }
+                func plane(_ salt: UInt64) -> [UInt8] {
+                    var generator = SeededGenerator(seed: UInt64(owner) * 10 + salt)
+                    var bytes: [UInt8] = []
+                    for index in 0..<40 * 64 {
+                        let exponent = UInt8(0x3E + index / 15 % 3)
+                        for _ in 0..<3 {
+                            bytes.append(UInt8.random(in: 0...255, using: &generator))
+                        }
+                        bytes.append(exponent)
+                    }
+                    return bytes
+                }
+                let layers: [(keys: [UInt8], values: [UInt8])] = [
+                    (plane(0), plane(1)), (plane(2), plane(3)),
+                ]
+                let sidecars = (0..<2).map { layer in
+                    Sidecar(
+                        layer: layer, type: owner,
+                        bytes: [UInt8](repeating: UInt8(owner), count: 500))
+                }
+                // One of them raw, with sidecars all the same.
+                try await acme.put(
+                    acme.key(tokens: tokens), tokens: tokens, layers: layers,
+                    codec: owner == 4 ? .raw : .bytePlanesLZ4, sidecars: sidecars)
+            }
+        }
+        return try DiffBase("coded", directory: path)
     }
 
     private static func busyStore(_ path: String) throws -> DiffBase {
@@ -141,7 +178,7 @@ struct DiffTests {
             }
             readers.ask(batch.map(\.path))
             for (seed, base, mutation, path) in batch {
-                let ours = readers.ours(path, mutation.image)
+                let ours = readers.ours(path)
                 let theirs = try readers.theirs()
                 if let difference = ours.difference(from: theirs) {
                     failures += 1

@@ -1,5 +1,5 @@
-// The few things that Swift cannot say: prefetch, pause, and a compare-and-count over a sorted
-// array of 64-bit words in the widest vectors the processor has.
+// The few things that Swift cannot say: prefetch, pause, a compare-and-count over a sorted array of
+// 64-bit words in the widest vectors the processor has, and byte planes.
 //
 // Reads here are plain C loads even where a writer may be busy in the same node; the caller
 // validates the node's version afterwards and throws a torn answer away. Every answer is within
@@ -165,6 +165,132 @@ static inline uint32_t cshims_rank(
         guess = below == 0 ? start - 8 : start + 8;
     }
     return cshims_search(kernel, keys, count, key, guess);
+}
+
+// Numbers of two or four bytes, split into planes of their first, second, … bytes, and joined.
+// SSE2 and NEON are part of their architectures, so nothing is asked of the processor.
+
+static inline void cshims_split2(
+    const uint8_t *source, intptr_t count, uint8_t *first, uint8_t *second
+) {
+    intptr_t index = 0;
+#if defined(__x86_64__)
+    const __m128i low = _mm_set1_epi16(0xFF);
+    for (; index + 16 <= count; index += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(source + 2 * index));
+        __m128i b = _mm_loadu_si128((const __m128i *)(source + 2 * index + 16));
+        _mm_storeu_si128(
+            (__m128i *)(first + index),
+            _mm_packus_epi16(_mm_and_si128(a, low), _mm_and_si128(b, low)));
+        _mm_storeu_si128(
+            (__m128i *)(second + index),
+            _mm_packus_epi16(_mm_srli_epi16(a, 8), _mm_srli_epi16(b, 8)));
+    }
+#elif defined(__aarch64__)
+    for (; index + 16 <= count; index += 16) {
+        uint8x16x2_t both = vld2q_u8(source + 2 * index);
+        vst1q_u8(first + index, both.val[0]);
+        vst1q_u8(second + index, both.val[1]);
+    }
+#endif
+    for (; index < count; index++) {
+        first[index] = source[2 * index];
+        second[index] = source[2 * index + 1];
+    }
+}
+
+/// Four planes of `count` bytes each, one behind the other.
+static inline void cshims_split4(const uint8_t *source, intptr_t count, uint8_t *planes) {
+    intptr_t index = 0;
+#if defined(__x86_64__)
+    const __m128i low = _mm_set1_epi32(0xFF);
+    for (; index + 16 <= count; index += 16) {
+        const __m128i *from = (const __m128i *)(source + 4 * index);
+        __m128i a = _mm_loadu_si128(from), b = _mm_loadu_si128(from + 1);
+        __m128i c = _mm_loadu_si128(from + 2), d = _mm_loadu_si128(from + 3);
+        for (int plane = 0; plane < 4; plane++) {
+            // Values up to 255 survive both saturating packs.
+            __m128i ab = _mm_packs_epi32(_mm_and_si128(a, low), _mm_and_si128(b, low));
+            __m128i cd = _mm_packs_epi32(_mm_and_si128(c, low), _mm_and_si128(d, low));
+            _mm_storeu_si128(
+                (__m128i *)(planes + plane * count + index), _mm_packus_epi16(ab, cd));
+            a = _mm_srli_epi32(a, 8), b = _mm_srli_epi32(b, 8);
+            c = _mm_srli_epi32(c, 8), d = _mm_srli_epi32(d, 8);
+        }
+    }
+#elif defined(__aarch64__)
+    for (; index + 16 <= count; index += 16) {
+        uint8x16x4_t all = vld4q_u8(source + 4 * index);
+        vst1q_u8(planes + index, all.val[0]);
+        vst1q_u8(planes + count + index, all.val[1]);
+        vst1q_u8(planes + 2 * count + index, all.val[2]);
+        vst1q_u8(planes + 3 * count + index, all.val[3]);
+    }
+#endif
+    for (; index < count; index++) {
+        for (int plane = 0; plane < 4; plane++) {
+            planes[plane * count + index] = source[4 * index + plane];
+        }
+    }
+}
+
+static inline void cshims_join2(
+    const uint8_t *first, const uint8_t *second, intptr_t count, uint8_t *target
+) {
+    intptr_t index = 0;
+#if defined(__x86_64__)
+    for (; index + 16 <= count; index += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(first + index));
+        __m128i b = _mm_loadu_si128((const __m128i *)(second + index));
+        __m128i *to = (__m128i *)(target + 2 * index);
+        _mm_storeu_si128(to, _mm_unpacklo_epi8(a, b));
+        _mm_storeu_si128(to + 1, _mm_unpackhi_epi8(a, b));
+    }
+#elif defined(__aarch64__)
+    for (; index + 16 <= count; index += 16) {
+        uint8x16x2_t both = {{vld1q_u8(first + index), vld1q_u8(second + index)}};
+        vst2q_u8(target + 2 * index, both);
+    }
+#endif
+    for (; index < count; index++) {
+        target[2 * index] = first[index];
+        target[2 * index + 1] = second[index];
+    }
+}
+
+static inline void cshims_join4(
+    const uint8_t *first, const uint8_t *second, const uint8_t *third, const uint8_t *fourth,
+    intptr_t count, uint8_t *target
+) {
+    intptr_t index = 0;
+#if defined(__x86_64__)
+    for (; index + 16 <= count; index += 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)(first + index));
+        __m128i b = _mm_loadu_si128((const __m128i *)(second + index));
+        __m128i c = _mm_loadu_si128((const __m128i *)(third + index));
+        __m128i d = _mm_loadu_si128((const __m128i *)(fourth + index));
+        __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
+        __m128i *to = (__m128i *)(target + 4 * index);
+        _mm_storeu_si128(to, _mm_unpacklo_epi16(ab, cd));
+        _mm_storeu_si128(to + 1, _mm_unpackhi_epi16(ab, cd));
+        ab = _mm_unpackhi_epi8(a, b), cd = _mm_unpackhi_epi8(c, d);
+        _mm_storeu_si128(to + 2, _mm_unpacklo_epi16(ab, cd));
+        _mm_storeu_si128(to + 3, _mm_unpackhi_epi16(ab, cd));
+    }
+#elif defined(__aarch64__)
+    for (; index + 16 <= count; index += 16) {
+        uint8x16x4_t all = {
+            {vld1q_u8(first + index), vld1q_u8(second + index), vld1q_u8(third + index),
+             vld1q_u8(fourth + index)}};
+        vst4q_u8(target + 4 * index, all);
+    }
+#endif
+    for (; index < count; index++) {
+        target[4 * index] = first[index];
+        target[4 * index + 1] = second[index];
+        target[4 * index + 2] = third[index];
+        target[4 * index + 3] = fourth[index];
+    }
 }
 
 #endif

@@ -17,6 +17,9 @@ public struct NamespaceOptions: Sendable, Equatable {
     public var admissionOptions = AdmissionOptions()
     /// How long a chunk lives that is put without a time of its own; `nil`: for ever.
     public var timeToLive: Duration?
+    /// In which form `put` stores planes, if it is not told. Only chunks that are given whole are
+    /// ever stored in another form than raw.
+    public var codec = PlaneCodec.raw
     /// So much is not taken to make room for others.
     public var guaranteedShare = ByteCount(0)
     /// With more, the namespace's own least worthy chunks make room; `nil`: the store's capacity.

@@ -16,6 +16,7 @@ struct PlaneFile {
     private let isRaw: Bool
     private let extents: [(row: ExtentRow, record: PayloadRecord)]
     private let metadata: [(name: String, value: String)]
+    private let sidecars: [Sidecar]
     private let planeBytes: UInt64
 
     /// `StoreView.open` has checked that every plane is there once, of its size.
@@ -23,7 +24,7 @@ struct PlaneFile {
     /// - Parameter tokens: with the token ids, which are the text in clear; the file can be
     ///   imported then.
     /// *Throws:* `.damageFound`, `.notFound` without a namespace's description, `.usage` for
-    /// planes in a codec, or of different shapes where the layout has one.
+    /// planes of different shapes where the layout has one.
     init(
         _ stored: StoredVariant, _ view: StoreView, tokens: Bool, raw: Bool = false
     ) throws(ShellError) {
@@ -41,42 +42,50 @@ struct PlaneFile {
         }
         let binding = description.binding
         let planes = stored.records.flatMap { record in
-            record.header.extents.filter { $0.kind == .keys || $0.kind == .values }
-                .map { (row: $0, record: record.header) }
+            record.header.extents.filter(\.isPlane).map { (row: $0, record: record.header) }
         }
         extents = raw ? try Self.keysFirst(planes, binding) : planes
         isRaw = raw
         self.tokens = found.tokens
-        if let coded = extents.first(where: { $0.row.codec != 0 })?.row {
-            throw ShellError(
-                .usage,
-                "layer \(coded.layer) \(coded.kind) is stored with codec \(coded.codec), "
-                    + "which this shell cannot decode")
-        }
         if raw, let layer = binding.layers.first {
             let shape = [
                 2, binding.layerCount, Int(root.tokenCount),
                 layer.kvHeadCount * layer.headDimension,
             ]
             tensors = [("raw", binding.elementType, shape)]
-            (metadata, planeBytes) = ([], root.variantBytes)
+            (metadata, sidecars) = ([], [])
+            planeBytes = planes.reduce(0) { $0 + $1.row.rawBytes }
             return
         }
-        tensors = extents.map { row, _ in
+        do throws(LogError) {
+            sidecars = try wait { () async throws(LogError) in
+                try await view.sidecars(of: stored)
+            }
+        } catch {
+            throw ShellError(.damageFound, "nothing exported: \(error)")
+        }
+        let named = extents.map { row, _ in
             let layer = binding.layers[Int(row.layer)]
             return (
                 "layers.\(row.layer).\(row.kind == .keys ? "k" : "v")", binding.elementType,
                 [Int(root.tokenCount), layer.kvHeadCount, layer.headDimension]
             )
         }
+        // Safetensors knows no plainer bytes.
+        tensors =
+            named
+            + sidecars.map {
+                ("layers.\($0.layer).sidecar.\($0.type)", ElementType.int8, [$0.bytes.count])
+            }
         var facts = PlaneMetadata.pairs(
             root, description, positions: found.detail.positions)
         if tokens {
             facts.append(("tokens", found.tokens.map(String.init).joined(separator: ",")))
             facts += PlaneMetadata.pairsForImport(root, description)
+            if stored.codec != .raw { facts.append(("codec", "\(stored.codec)")) }
         }
         metadata = facts
-        planeBytes = root.variantBytes
+        planeBytes = extents.reduce(0) { $0 + $1.row.rawBytes }
     }
 
     /// All key planes, then all value planes, by layer.
@@ -118,6 +127,7 @@ struct PlaneFile {
                 try target.append(bytes)
                 progress.update(doneBytes: target.byteCount)
             }
+            for sidecar in sidecars { try target.append(sidecar.bytes) }
             progress.finish()
         } catch {
             target.discard()
@@ -133,6 +143,7 @@ struct ImportedVariant: Sendable {
     let context: PrefixContext
     let domain: HashDomain
     let isPinned: Bool
+    let codec: PlaneCodec
     let description: NamespaceDescription
     let metadata: ChunkMetadata
     private let tensors: Safetensors
@@ -178,6 +189,7 @@ struct ImportedVariant: Sendable {
         self.key = key
         self.domain = domain
         isPinned = retention == "pinned"
+        codec = PlaneCodec.allCases.first { "\($0)" == pairs["codec"] } ?? .raw
         context = PrefixContext(
             prefix: metadata.recompute.prefix.map(\.key), basePosition: Int(position))
         guard "\(context.variantID)" == pairs["variant"] else {
@@ -209,13 +221,37 @@ struct ImportedVariant: Sendable {
         Array(bytes[tensors["layers.\(layer).\(letter)"]!.fileRange])
     }
 
+    /// What stands in the file besides planes: `layers.N.sidecar.TYPE`.
+    private var sidecars: [Sidecar] {
+        tensors.tensors.compactMap { tensor in
+            guard let match = tensor.name.wholeMatch(of: /layers\.(\d+)\.sidecar\.(\d+)/),
+                let layer = Int(match.1), let type = UInt32(match.2)
+            else { return nil }
+            return Sidecar(layer: layer, type: type, bytes: Array(bytes[tensor.fileRange]))
+        }
+    }
+
     func put(in space: Namespace) async throws(StoreError) -> CommitOutcome {
+        let layers = 0..<description.binding.layerCount
+        let detail = metadata.detail
+        // Raw layers go one by one, so that no second copy of all of them is made.
+        guard codec == .raw else {
+            return try await space.put(
+                key, tokens: metadata.tokens,
+                layers: layers.map { (plane($0, "k"), plane($0, "v")) },
+                context: context, domain: domain, recompute: metadata.recompute, detail: detail,
+                pinned: isPinned, preloading: true, codec: codec, sidecars: sidecars,
+                durability: .written)
+        }
         var writer = try await space.beginPut(
-            key, tokens: metadata.tokens, context: context, domain: domain, pinned: isPinned)
-        for layer in 0..<description.binding.layerCount {
+            key, tokens: metadata.tokens, context: context, domain: domain,
+            detail: DetailRoom(for: detail, prefixCount: context.prefix.count), pinned: isPinned,
+            sidecars: sidecars)
+        for layer in layers {
             try await writer.append(
                 layer: layer, keys: plane(layer, "k"), values: plane(layer, "v"))
         }
-        return try await writer.commit(recompute: metadata.recompute, durability: .written)
+        return try await writer.commit(
+            recompute: metadata.recompute, detail: detail, durability: .written)
     }
 }

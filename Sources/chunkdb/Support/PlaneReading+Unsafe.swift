@@ -1,11 +1,64 @@
 import BlockIO
+import ChunkDB
 import ChunkFormat
+import Codecs
 import Primitives
 import SegmentLog
 
 extension StoreView {
-    /// The stored bytes of one extent, compared with their digests; padding is checked and cut off.
+    /// The rows of one plane, compared with their digests and decoded.
     func plane(_ extent: ExtentRow, of record: PayloadRecord) async throws(LogError) -> [UInt8] {
+        let stored = try await stored(extent, of: record)
+        guard extent.codec == BytePlanes.codec else { return stored }
+        do throws(CodecError) {
+            return try BytePlanes(extent).decode(stored, rawBytes: Int(extent.rawBytes))
+        } catch {
+            throw damage(FormatError(error, extent), extent, of: record)
+        }
+    }
+
+    /// Compares one extent with its digests, and decodes it if it is coded.
+    func check(_ extent: ExtentRow, of record: PayloadRecord) async throws(LogError) {
+        guard extent.codec == BytePlanes.codec, extent.isPlane else {
+            var part = record
+            part.extents = [extent]
+            return try await reader.verifyPayload(part)
+        }
+        let stored = try await stored(extent, of: record)
+        do throws(CodecError) {
+            try BytePlanes(extent).check(stored, rawBytes: Int(extent.rawBytes))
+        } catch {
+            throw damage(FormatError(error, extent), extent, of: record)
+        }
+    }
+
+    private func damage(_ cause: FormatError, _ extent: ExtentRow, of record: PayloadRecord)
+        -> LogError
+    {
+        let place = record.prefix.location
+        return .format(
+            cause, file: StoreFiles.segment(place.segment), offset: place.offset &+ extent.offset)
+    }
+
+    /// Those of all records, in order.
+    func sidecars(of stored: StoredVariant) async throws(LogError) -> [Sidecar] {
+        var sidecars: [Sidecar] = []
+        for record in stored.records.map(\.header) {
+            for extent in record.extents where extent.isSidecar {
+                sidecars.append(
+                    Sidecar(
+                        layer: Int(extent.layer),
+                        type: UInt32(truncatingIfNeeded: extent.codecParameters),
+                        bytes: try await self.stored(extent, of: record)))
+            }
+        }
+        return sidecars
+    }
+
+    /// The stored bytes of one extent, compared with their digests; padding is checked and cut off.
+    private func stored(_ extent: ExtentRow, of record: PayloadRecord) async throws(LogError)
+        -> [UInt8]
+    {
         let handle = try reader.handle(record.prefix.location)
         let offset = record.prefix.location.offset + extent.offset
         let padded = Int(extent.paddedBytes(unit: handle.header.alignmentUnit))
@@ -35,5 +88,28 @@ extension StoreView {
         case .failure(let damage):
             throw .format(damage, file: handle.fileName, offset: offset)
         }
+    }
+}
+
+extension ExtentRow {
+    var isPlane: Bool { kind == .keys || kind == .values }
+    /// Rows that can be had: raw, or in a form that is known.
+    var isKnownPlane: Bool {
+        isPlane && (codec == 0 || codec == BytePlanes.codec && (try? BytePlanes(self)) != nil)
+    }
+    var isSidecar: Bool { kind == .sidecar && codec == 0 }
+}
+
+extension BytePlanes {
+    init(_ extent: ExtentRow) throws(CodecError) {
+        try self.init(
+            parameters: extent.codecParameters, rawBytes: extent.rawBytes,
+            storedBytes: extent.storedBytes)
+    }
+}
+
+extension FormatError {
+    fileprivate init(_ error: CodecError, _ extent: ExtentRow) {
+        self.init(error, layer: extent.layer, kind: extent.kind)
     }
 }

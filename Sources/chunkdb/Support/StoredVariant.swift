@@ -2,6 +2,7 @@
 // is compared with what the listing, the namespace and the first record say about it. What does
 // not agree is collected, not thrown: a shell shows what is left.
 
+import ChunkDB
 import ChunkFormat
 import KVModel
 import Primitives
@@ -23,6 +24,12 @@ struct StoredVariant: Sendable {
     /// The record that describes the variant as a whole.
     var root: PayloadRecord? {
         records.first.flatMap { $0.header.recordIndex == 0 ? $0.header : nil }
+    }
+
+    /// In which form to store it again.
+    var codec: PlaneCodec {
+        records.contains { $0.header.extents.contains { $0.isPlane && $0.codec != 0 } }
+            ? .bytePlanesLZ4 : .raw
     }
 
     fileprivate mutating func note(_ error: LogError, at location: RecordLocation) {
@@ -110,7 +117,7 @@ extension StoreView {
     private func requireAllPlanes(_ stored: inout StoredVariant, _ root: PayloadRecord) {
         guard let binding = listing.namespace(root.namespace)?.binding else { return }
         let found = stored.records.flatMap(\.header.extents)
-            .filter { ($0.kind == .keys || $0.kind == .values) && $0.codec == 0 }
+            .filter(\.isKnownPlane)
             .map {
                 Plane(
                     layer: Int($0.layer), kind: $0.kind, rawBytes: $0.rawBytes,
@@ -128,7 +135,7 @@ extension StoreView {
             for record in stored.records.map(\.header) {
                 let first = Int(record.layerFirst)
                 let range = first..<first + Int(record.layerCount)
-                let layers = Set(record.extents.filter { $0.codec == 0 }.map { Int($0.layer) })
+                let layers = Set(record.extents.filter(\.isPlane).map { Int($0.layer) })
                 try require(
                     record, layers == Set(range), "layerCount", "PAY-7", "the layers it holds")
             }
@@ -164,16 +171,15 @@ extension StoreView {
             file: StoreFiles.segment(location.segment), offset: location.offset)
     }
 
-    /// Opens a variant and compares all its payload with the digests, extent by extent.
+    /// Opens a variant and compares all its payload with the digests, extent by extent; what is
+    /// coded is decoded.
     func verify(_ entry: CheckpointEntry) async -> StoredVariant {
         var stored = await open(entry)
         for record in stored.records {
             for extent in record.header.extents {
                 // One extent at a time, so that each damaged one is named.
-                var part = record.header
-                part.extents = [extent]
                 do throws(LogError) {
-                    try await reader.verifyPayload(part)
+                    try await check(extent, of: record.header)
                 } catch {
                     stored.note(error, at: record.location)
                 }

@@ -110,14 +110,31 @@ private struct Salvage: Sendable {
         guard let db else { return .copied }
         do {
             let space = try await db.namespace(description.name, model: description.binding)
+            let sidecars = try await view.sidecars(of: stored)
+            // One barrier for all at the end: before that the new store is of no use anyway.
+            guard stored.codec == .raw else {
+                var layers: [(keys: [UInt8], values: [UInt8])] = []
+                for record in stored.records { layers += try await planes(of: record.header) }
+                try await space.put(
+                    entry.key, tokens: metadata.tokens, layers: layers, context: context,
+                    domain: root.hashDomain, recompute: metadata.recompute,
+                    detail: metadata.detail, pinned: root.retention == .pinned, preloading: true,
+                    codec: stored.codec, sidecars: sidecars, durability: .written)
+                return .copied
+            }
             var writer = try await space.beginPut(
                 entry.key, tokens: metadata.tokens, context: context, domain: root.hashDomain,
                 detail: DetailRoom(for: metadata.detail, prefixCount: context.prefix.count),
-                pinned: root.retention == .pinned)
+                pinned: root.retention == .pinned, sidecars: sidecars)
+            var layer = 0
             for record in stored.records {
-                try await copy(record.header, to: &writer)
+                for pair in record.header.planePairs {
+                    let planes = try await planes(pair, of: record.header)
+                    try await writer.append(
+                        layer: layer, keys: planes.keys, values: planes.values)
+                    layer += 1
+                }
             }
-            // One barrier for all at the end: before that the new store is of no use anyway.
             _ = try await writer.commit(
                 recompute: metadata.recompute, detail: metadata.detail, durability: .written)
             return .copied
@@ -135,15 +152,21 @@ private struct Salvage: Sendable {
         }
     }
 
-    /// *Throws:* `LogError` when the old store does not read, `StoreError` when the new one fails.
-    private func copy(_ record: PayloadRecord, to writer: inout ChunkWriter) async throws {
-        let planes = record.extents.filter { $0.kind == .keys || $0.kind == .values }
-        for pair in stride(from: 0, to: planes.count - 1, by: 2) {
-            let keys = try await view.plane(planes[pair], of: record)
-            let values = try await view.plane(planes[pair + 1], of: record)
-            try await writer.append(
-                layer: Int(planes[pair].layer), keys: keys, values: values)
-        }
+    private func planes(of record: PayloadRecord) async throws(LogError)
+        -> [(keys: [UInt8], values: [UInt8])]
+    {
+        var layers: [(keys: [UInt8], values: [UInt8])] = []
+        for pair in record.planePairs { layers.append(try await planes(pair, of: record)) }
+        return layers
+    }
+
+    private func planes(
+        _ pair: (keys: ExtentRow, values: ExtentRow), of record: PayloadRecord
+    ) async throws(LogError) -> (keys: [UInt8], values: [UInt8]) {
+        (
+            try await view.plane(pair.keys, of: record),
+            try await view.plane(pair.values, of: record)
+        )
     }
 
     private func facts(_ clause: String, _ reason: String) -> DamageFacts {
@@ -154,6 +177,14 @@ private struct Salvage: Sendable {
                     expected: "all it takes to store it again", found: reason),
                 file: StoreFiles.segment(entry.location.segment), offset: entry.location.offset),
             at: entry.location, of: entry, name: view.listing.name(of: entry.namespace))
+    }
+}
+
+extension PayloadRecord {
+    /// Of each layer, in order.
+    fileprivate var planePairs: [(keys: ExtentRow, values: ExtentRow)] {
+        let planes = extents.filter(\.isPlane)
+        return stride(from: 0, to: planes.count - 1, by: 2).map { (planes[$0], planes[$0 + 1]) }
     }
 }
 

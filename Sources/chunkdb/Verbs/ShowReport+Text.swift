@@ -1,5 +1,6 @@
 // How `show` looks to people.
 
+import Codecs
 import KVModel
 import Primitives
 
@@ -86,7 +87,7 @@ extension ShowReport.Variant {
         for extent in extents {
             let last = Int(extent.firstDigestSlot) + extent.digestSlotCount - 1
             table.add([
-                "\(extent.layer)", extent.kind, extent.codec == 0 ? "raw" : "\(extent.codec)",
+                "\(extent.layer)", extent.kind, codecName(extent.codec),
                 records[extent.recordIndex].file, "\(extent.fileOffset)",
                 "\(extent.storedBytes)", "\(extent.paddedBytes)", "\(extent.rawBytes)",
                 extent.digestSlotCount == 1
@@ -94,6 +95,14 @@ extension ShowReport.Variant {
             ])
         }
         table.print(on: console)
+    }
+
+    private func codecName(_ codec: UInt16) -> String {
+        switch codec {
+        case 0: "raw"
+        case BytePlanes.codec: "planes+LZ4"
+        default: "\(codec)"
+        }
     }
 
     private func printDigests(on console: Console) {

@@ -65,7 +65,7 @@ extension ShowReport.Extent {
     init(_ row: ExtentRow, of record: PayloadRecord, recordIndex: Int, unit: UInt32) {
         self.recordIndex = recordIndex
         layer = row.layer
-        kind = "\(row.kind)"
+        kind = row.isSidecar ? "sidecar \(row.codecParameters)" : "\(row.kind)"
         codec = row.codec
         tokenCount = row.tokenCount
         fileOffset = record.prefix.location.offset &+ row.offset

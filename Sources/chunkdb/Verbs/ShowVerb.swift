@@ -110,9 +110,9 @@ struct ShowReport: Encodable {
         /// Which of `records`.
         var recordIndex: Int
         var layer: UInt16
-        /// `K`, `V`, `X`, `latent`, `codes`, `sidecar` or `kind N`.
+        /// `K`, `V`, `X`, `latent`, `codes`, `sidecar TYPE` or `kind N`.
         var kind: String
-        /// 0 is raw.
+        /// 0 is raw, 1 byte planes and LZ4.
         var codec: UInt16
         var tokenCount: UInt32
         /// From the segment file's first byte.
