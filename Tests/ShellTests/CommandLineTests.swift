@@ -55,11 +55,34 @@ struct CommandLineTests {
     }
 
     @Test(
-        "explains itself", arguments: [["--help"], ["help"], ["help", "ls"], ["/kv", "show", "-h"]])
+        "explains itself",
+        arguments: [["--help"], ["help"], ["help", "ls"], ["/kv", "show", "-h"]])
     func help(words: [String]) {
         let outcome = run(words)
         #expect(outcome.exit == .fine)
         #expect(outcome.output.contains("chunkdb PATH"))
+    }
+
+    @Test("has --json and -q for every verb, and --dry-run for those that write")
+    func options() throws {
+        let help = try JSONSerialization.jsonObject(with: Data(Chunkdb._dumpHelp().utf8))
+        let command = try #require((help as? [String: Any])?["command"] as? [String: Any])
+        let verbs = try #require(command["subcommands"] as? [[String: Any]])
+        var writing: Set<String> = []
+        for verb in verbs {
+            let name = try #require(verb["commandName"] as? String)
+            // Another program, and the parser's own.
+            guard !["bench", "help"].contains(name) else { continue }
+            let arguments = verb["arguments"] as? [[String: Any]] ?? []
+            let names = arguments.flatMap { $0["names"] as? [[String: Any]] ?? [] }
+                .compactMap { $0["name"] as? String }
+            #expect(names.contains("json") && names.contains("q"), "\(name)")
+            if names.contains("dry-run") { writing.insert(name) }
+        }
+        #expect(
+            writing == [
+                "import", "load", "rm", "pin", "unpin", "set-capacity", "compact", "repair",
+            ])
     }
 
     @Test("names the word that is wrong, and what sorts is shown")

@@ -48,12 +48,12 @@ private final class Tmux {
 
     func screen() throws -> String { try call(["capture-pane", "-p"]) }
 
-    /// The screen, once it shows what is waited for; a failure after 20 seconds.
+    /// The screen, once it shows what is waited for; a failure after two minutes.
     @discardableResult
     func wait(
         for what: (String) -> Bool, sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> String {
-        let end = Date().addingTimeInterval(20)
+        let end = Date().addingTimeInterval(120)
         while true {
             let text = try screen()
             if what(text) { return text }
@@ -71,7 +71,7 @@ private final class Tmux {
         let tty = open(path.trimmingCharacters(in: .whitespacesAndNewlines), O_RDWR | O_NOCTTY)
         try #require(tty >= 0)
         defer { close(tty) }
-        let end = Date().addingTimeInterval(20)
+        let end = Date().addingTimeInterval(120)
         while Date() < end {
             var settings = termios()
             try #require(tcgetattr(tty, &settings) == 0)

@@ -45,6 +45,8 @@ struct CompareTests {
         #expect(tail.count == 2 && tail.allSatisfy { $0.isDifferent == nil && $0.ratio == 1 })
         #expect(comparison.onlyInFirst == ["gone, chunkdb"] && comparison.onlyInSecond.isEmpty)
         #expect(comparison.text.contains("within noise") && comparison.text.contains("differs"))
+        // In the units that tables have.
+        #expect(comparison.text.contains("1.00 µs") && !comparison.text.contains("Nanoseconds"))
     }
 
     @Test("refuses other machines, options and verbs, unless told otherwise")
@@ -57,6 +59,12 @@ struct CompareTests {
         }
         let allowed = try Comparison(first, other, allowingMachines: true, allowingOptions: false)
         #expect(allowed.notes.first?.contains("another") == true)
+        // How long rounds may go on is nothing that makes two runs differ.
+        other = first
+        other.options["durationSeconds"] = .text("7.3")
+        #expect(throws: Never.self) {
+            try Comparison(first, other, allowingMachines: false, allowingOptions: false)
+        }
         other = first
         other.options["seed"] = .number(2)
         #expect(throws: Comparison.Refusal.self) {

@@ -145,6 +145,20 @@ struct PageTests {
         let curves = page.components(separatedBy: "<h2>Bandwidth")
         #expect(curves[1].components(separatedBy: "<polyline").count - 1 == 2 * 2 * 2)
         #expect(curves[2].components(separatedBy: "<polyline").count - 1 == 2 * 3 * 2)
+        // A name has one colour in all panels, also where one begins with another line.
+        let chart = LineChart(
+            title: "x", scale: .share,
+            panels: [["a", "b"], ["b", "c"]].map { names in
+                LineChart.Panel(
+                    title: names[0],
+                    lines: names.map { .init(title: $0, points: [(0, 0), (1, 1)]) })
+            }, text: { "\($0)" })
+        for (name, style) in [("a", "c0"), ("b", "c1"), ("c", "c2")] {
+            let legend = "<g class=\"\(style)\"><polyline points=\"0,3 16,3\"/></g></svg>\(name)<"
+            #expect(chart.html.contains(legend), "\(name)")
+        }
+        #expect(chart.html.components(separatedBy: "</svg>b<").count == 3)
+        #expect(chart.html.components(separatedBy: "class=\"c1\"").count == 5)
         // What has a curve needs no bars; tenths are of caches of one size.
         #expect(!ReportPage(report: try report("traces", traces)).html.contains("saved</h2>"))
         let small = traces.filter { $0.name.hasSuffix(" 5 % cache") }

@@ -41,6 +41,12 @@ extension SmokeTests {
                 #expect(!page.contains(forbidden), "\(forbidden)")
             }
             #expect(page.components(separatedBy: "<details>").count == planned.count + 1)
+            // Drawn anew from its JSON, it is the same page.
+            let again = output.appending(path: "again.html").path
+            var plot = try ChunkDBBench.parseAsRoot(
+                ["plot", output.appending(path: "suite.json").path, "-o", again])
+            try plot.run()
+            #expect(try String(contentsOfFile: again, encoding: .utf8) == page)
             let csv = suite.csv().split(separator: "\n")
             #expect(csv.count { $0 == "verb,name,subject,metric,value" } == 1)
             for entry in decoded.verbs {

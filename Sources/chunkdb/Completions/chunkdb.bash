@@ -471,7 +471,7 @@ _chunkdb_hexdump() {
 
 _chunkdb_layout() {
     repeating_flags=()
-    non_repeating_flags=(--json --version -h --help)
+    non_repeating_flags=(--json -q --quiet --version -h --help)
     repeating_options=()
     non_repeating_options=()
     __chunkdb_offer_flags_options 1
@@ -865,7 +865,7 @@ _chunkdb_bench() {
 
 _chunkdb_demo() {
     repeating_flags=()
-    non_repeating_flags=(--json --version -h --help)
+    non_repeating_flags=(--json -q --quiet --version -h --help)
     repeating_options=()
     non_repeating_options=(--model --corpus --chunk-tokens --ratio --check-layer --limit --directory)
     __chunkdb_offer_flags_options 0

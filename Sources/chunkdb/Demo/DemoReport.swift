@@ -96,7 +96,8 @@ struct DemoReport: Encodable {
 
     func print(on console: Console) {
         console.print(
-            "\(questionCount) questions over \(chunkCount) stored chunks "
+            "\(counted(questionCount, "question")) over "
+                + "\(counted(chunkCount, "stored chunk")) "
                 + "(\(modelName)); the store was closed and reopened in between.")
         console.print()
         var table = Table([

@@ -48,7 +48,11 @@ struct DemoVerb: ShellVerb {
     @Flag(help: "Print one JSON object instead of text.")
     var json = false
 
+    @Flag(name: [.short, .long], help: "Print nothing but errors; the exit code tells.")
+    var quiet = false
+
     var wantsJSON: Bool { json }
+    var isQuiet: Bool { quiet }
 
     func validate() throws {
         guard (0...1).contains(ratio) else {

@@ -18,7 +18,11 @@ struct LayoutVerb: ShellVerb {
     @Flag(help: "Print one JSON object instead of text.")
     var json = false
 
+    @Flag(name: [.short, .long], help: "Print nothing but errors; the exit code tells.")
+    var quiet = false
+
     var wantsJSON: Bool { json }
+    var isQuiet: Bool { quiet }
 
     func run(on console: Console) throws(ShellError) -> ShellExit {
         var report = LayoutReport()

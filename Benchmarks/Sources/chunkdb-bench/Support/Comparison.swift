@@ -72,7 +72,10 @@ struct Comparison: Codable, Sendable {
             notes.append(text)
         }
         let names = Set(first.options.keys).union(second.options.keys).sorted()
-        let options = names.filter { first.options[$0] != second.options[$0] }
+        // How long rounds may go on decides how many there are, and nothing about each.
+        let options = names.filter {
+            $0 != "durationSeconds" && first.options[$0] != second.options[$0]
+        }
         if !options.isEmpty {
             let text = "the options differ: " + options.joined(separator: ", ")
             guard allowingOptions else {
@@ -128,9 +131,6 @@ struct Comparison: Codable, Sendable {
     // MARK: For people
 
     var text: String {
-        func number(_ value: Double) -> String {
-            String(format: abs(value) < 10 ? "%.3f" : "%.0f", value)
-        }
         var rows = [
             ["question", "subject", "metric", "first", "second", "ratio", "(low–high)", ""]
         ]
@@ -140,7 +140,9 @@ struct Comparison: Codable, Sendable {
             }
             let verdict = line.isDifferent.map { $0 ? "differs" : "within noise" }
             return [
-                line.name, line.subject, line.metric, number(line.first), number(line.second),
+                line.name, line.subject, ReportTable.cell(line.metric, 0).title,
+                ReportTable.cell(line.metric, line.first).text,
+                ReportTable.cell(line.metric, line.second).text,
                 String(format: "%.3f", line.ratio), interval ?? "–", verdict ?? "",
             ]
         }

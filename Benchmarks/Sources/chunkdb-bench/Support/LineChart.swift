@@ -41,15 +41,21 @@ struct LineChart {
         let values = panels.flatMap(\.lines).flatMap(\.points).map(\.y).filter(\.isFinite)
         let top = Self.roundedUp(values.max() ?? 0)
         guard top > 0 else { return "" }
+        // A name has one colour in all panels.
+        var titles: [String] = []
+        for line in panels.flatMap(\.lines) where !titles.contains(line.title) {
+            titles.append(line.title)
+        }
         let parts = panels.map { panel in
             (panel.title.isEmpty ? "" : "<h3>\(ReportPage.escaped(panel.title))</h3>\n")
-                + drawn(panel, top)
+                + drawn(panel, top, titles)
         }
         return "<h2>\(ReportPage.escaped(title))</h2>\n<div class=\"panels\">"
             + parts.map { "<div>\($0)</div>" }.joined(separator: "\n") + "</div>\n"
     }
 
-    private func drawn(_ panel: Panel, _ top: Double) -> String {
+    private func drawn(_ panel: Panel, _ top: Double, _ titles: [String]) -> String {
+        func style(_ line: Line) -> String { Self.style(titles.firstIndex(of: line.title) ?? 0) }
         let steps = Set(panel.lines.flatMap(\.points).map(\.x)).sorted()
         func place(_ x: Double) -> Double {
             let share: Double
@@ -65,7 +71,7 @@ struct LineChart {
             let inner = Self.size.height - Self.inset.top - Self.inset.bottom
             return Self.inset.top + inner * (1 - min(max(y / top, 0), 1))
         }
-        let lines = panel.lines.enumerated().map { index, line in
+        let lines = panel.lines.map { line in
             let places = line.points.sorted { $0.x < $1.x }.map {
                 "\(n(place($0.x))),\(n(height($0.y)))"
             }
@@ -73,11 +79,11 @@ struct LineChart {
                 let parts = place.split(separator: ",")
                 return "<circle cx=\"\(parts[0])\" cy=\"\(parts[1])\" r=\"2\"/>"
             }
-            return "<g class=\"\(Self.style(index))\"><polyline points=\""
+            return "<g class=\"\(style(line))\"><polyline points=\""
                 + places.joined(separator: " ") + "\"/>" + dots.joined() + "</g>"
         }
-        let legend = panel.lines.enumerated().map { index, line in
-            "<span><svg viewBox=\"0 0 16 6\"><g class=\"\(Self.style(index))\">"
+        let legend = panel.lines.map { line in
+            "<span><svg viewBox=\"0 0 16 6\"><g class=\"\(style(line))\">"
                 + "<polyline points=\"0,3 16,3\"/></g></svg>"
                 + "\(ReportPage.escaped(line.title))</span>"
         }

@@ -194,7 +194,9 @@ struct ReportPage {
         .c6 { stroke: #9a8a1f; } .c7 { stroke: #b5533c; }
         .dashed polyline { stroke-dasharray: 4 3; }
         table { border-collapse: collapse; display: block; overflow-x: auto; margin: .6rem 0; }
-        td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top; }
+        td:nth-child(-n+3) { white-space: nowrap; }
+        td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top;
+          overflow-wrap: normal; }
         summary { font-size: 1.2rem; margin-top: 1.2rem; cursor: pointer; }
         .more > summary { font-size: 1rem; color: var(--quiet); }
         .loud { color: var(--rule); font-weight: 600; }

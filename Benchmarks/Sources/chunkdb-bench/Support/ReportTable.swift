@@ -99,6 +99,12 @@ struct ReportTable {
         return lines.joined(separator: "\n")
     }
 
+    /// One number as a table of runs has it.
+    static func cell(_ metric: String, _ value: Double) -> (title: String, text: String) {
+        let column = columns.first { $0.keys == [metric] }
+        return (column?.title ?? metric, column?.text([value]) ?? fixed(value, 3))
+    }
+
     /// The first two columns to the left, numbers to the right.
     private static func aligned(_ rows: [[String]]) -> [String] {
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import ChunkDB
+import Foundation
 
 struct CommonOptions: ParsableArguments {
     @Flag(help: "Print one JSON object.")
@@ -108,6 +109,7 @@ extension Workload {
             machine: Machine(directory: workplace.path, traits: nil),
             options: common.facts.merging(facts) { $1 }, results: [])
         if let duration { report.options["durationSeconds"] = .text("\(duration)") }
+        if common.smoke { report.notes.append("smoke: tiny inputs; these numbers say nothing") }
         if report.machine.buildConfiguration == "debug" {
             report.notes.append("debug build: these numbers say nothing")
         }
@@ -119,6 +121,9 @@ extension Workload {
                 "the machine was busy with other work; see the load and others' CPUs")
         }
         try report.seal()
+        if common.keep {
+            FileHandle.standardError.write(Data("kept: \(workplace.path)\n".utf8))
+        }
         return report
     }
 

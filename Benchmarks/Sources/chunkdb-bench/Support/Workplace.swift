@@ -20,9 +20,12 @@ final class Workplace {
         budget = TimeBudget(seconds: seconds)
         let manager = FileManager.default
         let root = URL(filePath: parent ?? manager.currentDirectoryPath)
+        guard manager.fileExists(atPath: root.path) else {
+            throw BenchmarkError.world("\(root.path): no such directory")
+        }
         let made = root.appending(path: ".chunkdb-bench-\(UUID().uuidString.prefix(8))")
         do {
-            try manager.createDirectory(at: made, withIntermediateDirectories: true)
+            try manager.createDirectory(at: made, withIntermediateDirectories: false)
         } catch {
             throw BenchmarkError.world("\(made.path): \(error.localizedDescription)")
         }

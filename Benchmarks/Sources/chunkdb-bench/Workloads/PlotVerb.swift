@@ -6,18 +6,27 @@ import Foundation
 struct PlotVerb: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plot",
-        abstract: "Draws a report's JSON as one self-contained HTML file.")
+        abstract: "Draws a report's JSON, or a suite's, as one self-contained HTML file.")
 
-    @Argument(help: "A report that --json printed.", completion: .file(extensions: ["json"]))
+    @Argument(
+        help: "A report that --json printed, or suite.json.",
+        completion: .file(extensions: ["json"]))
     var report: String
 
     @Option(name: [.short, .long], help: "The file to make; it must not exist.")
     var output: String
 
     func run() throws {
-        let page = ReportPage(report: try CompareVerb.read(report))
+        let html: String
+        if let data = FileManager.default.contents(atPath: report),
+            let suite = try? JSONDecoder().decode(SuiteReport.self, from: data)
+        {
+            html = SuitePage(suite: suite).html
+        } else {
+            html = ReportPage(report: try CompareVerb.read(report)).html
+        }
         do {
-            try Data(page.html.utf8).write(
+            try Data(html.utf8).write(
                 to: URL(filePath: output), options: .withoutOverwriting)
         } catch {
             throw ValidationError("\(output): \(error.localizedDescription)")
