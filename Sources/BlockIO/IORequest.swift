@@ -29,6 +29,11 @@ public struct IOSlice: @unchecked Sendable {
             owner: owner)
     }
 
+    /// Whether a transfer of this unit can end here.
+    public func isAligned(to unit: Int) -> Bool {
+        byteCount % unit == 0 && address % UInt(unit) == 0
+    }
+
     /// The same memory; what it is held with lives on until the completion too.
     public func holding(_ object: AnyObject) -> IOSlice {
         IOSlice(
@@ -57,7 +62,12 @@ public struct IORequest: Sendable {
     public let operation: IOOperation
     public let file: FileID
     public let offset: UInt64
+    /// Where the bytes come from or go to; of a read to several places, the first.
     public let slice: IOSlice
+    /// The places behind the first, in the order of the file.
+    public let furtherSlices: [IOSlice]
+    /// Of all places.
+    public let byteCount: Int
     public let lane: IOLane
     /// The bytes transferred. A write has all of them; a read has fewer only at the file's end.
     public let completion: Completion
@@ -65,17 +75,51 @@ public struct IORequest: Sendable {
     /// What is no larger is urgent, unless its caller says otherwise.
     public static let urgentBytesMax = 256 << 10
 
-    /// - Parameter lane: `nil` is by the size.
+    /// Places that one read may have.
+    public static let slicesMax = 8
+
+    /// - Parameters:
+    ///   - furtherSlices: where a read goes on when `slice` is full, so that neighbours on disk are
+    ///     one request though they are none in memory; each of whole units. Traps for more than
+    ///     `slicesMax` places, and for writes.
+    ///   - lane: `nil` is by the size.
     public init(
         _ operation: IOOperation, file: FileID, offset: UInt64, slice: IOSlice,
-        lane: IOLane? = nil, completion: @escaping Completion
+        furtherSlices: [IOSlice] = [], lane: IOLane? = nil, completion: @escaping Completion
     ) {
-        self.lane = lane ?? (slice.byteCount <= Self.urgentBytesMax ? .urgent : .bulk)
+        precondition(
+            furtherSlices.isEmpty
+                || operation == .read && furtherSlices.count < Self.slicesMax,
+            "\(operation) with \(1 + furtherSlices.count) places")
+        byteCount = furtherSlices.reduce(slice.byteCount) { $0 + $1.byteCount }
+        self.furtherSlices = furtherSlices
+        self.lane = lane ?? (byteCount <= Self.urgentBytesMax ? .urgent : .bulk)
         self.operation = operation
         self.file = file
         self.offset = offset
         self.slice = slice
         self.completion = completion
+    }
+}
+
+extension IORequest {
+    /// All places, in the order of the file.
+    public var slices: [IOSlice] { [slice] + furtherSlices }
+
+    /// The places of a part of the transfer; inside.
+    func slices(from start: Int, byteCount: Int) -> [IOSlice] {
+        if furtherSlices.isEmpty { return [slice.slice(offset: start, byteCount: byteCount)] }
+        var (found, skipped, left) = ([IOSlice](), start, byteCount)
+        for place in slices where left > 0 {
+            if skipped >= place.byteCount {
+                skipped -= place.byteCount
+                continue
+            }
+            let count = min(place.byteCount - skipped, left)
+            found.append(place.slice(offset: skipped, byteCount: count))
+            (skipped, left) = (0, left - count)
+        }
+        return found
     }
 }
 

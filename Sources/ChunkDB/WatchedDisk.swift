@@ -50,7 +50,7 @@ final class WatchedDisk: Disk {
             for request in requests {
                 state.requests[state.nextNumber] = Outstanding(
                     operation: request.operation, file: request.file, offset: request.offset,
-                    byteCount: request.slice.byteCount, since: now)
+                    byteCount: request.byteCount, since: now)
                 if request.operation == .read { state.readMeter.begin(at: now) }
                 state.nextNumber += 1
             }
@@ -60,7 +60,8 @@ final class WatchedDisk: Disk {
         return requests.enumerated().map { index, request in
             IORequest(
                 request.operation, file: request.file, offset: request.offset,
-                slice: request.slice, lane: request.lane
+                slice: request.slice, furtherSlices: request.furtherSlices,
+                lane: request.lane
             ) { [self] result in
                 end(first + UInt64(index), result)
                 request.completion(result)

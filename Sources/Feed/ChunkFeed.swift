@@ -214,8 +214,13 @@ extension LayerPlan {
 extension LayerPlan.Read {
     /// The facts of a read that found the file ending early: of the part in which it ended.
     func truncated(found: Int) -> DamageFacts {
-        let end = offset + found
-        let part = parts.first { end < $0.offset + $0.byteCount } ?? parts[parts.count - 1]
-        return part.extent.truncated(found: part.blockOffset + Swift.max(end - part.offset, 0))
+        var left = found
+        for part in parts {
+            if left < part.byteCount {
+                return part.extent.truncated(found: part.blockOffset + left)
+            }
+            left -= part.byteCount
+        }
+        preconditionFailure("the read was complete")
     }
 }

@@ -284,11 +284,13 @@ final class FeedLoader: Sendable {
     private func request(_ read: LayerPlan.Read, _ id: FeedState.ReadID, _ slab: Slab) -> IORequest
     {
         let extent = read.parts[0].extent
+        let slices = read.places.map {
+            slab.slice.slice(offset: $0.lowerBound, byteCount: $0.count)
+        }
         let isFirst = submissionOrder.prefix(firstCount).contains(id.position)
         return IORequest(
             .read, file: extent.file, offset: read.fileOffset,
-            slice: extent.keeping(
-                slab.slice.slice(offset: read.offset, byteCount: read.byteCount)),
+            slice: extent.keeping(slices[0]), furtherSlices: Array(slices.dropFirst()),
             lane: isFirst ? .urgent : .bulk
         ) { [self] in finish(id, $0) }
     }

@@ -11,6 +11,7 @@
 // stands in several, or twice in one: it is read once. A coded plane lands there and is decoded to
 // each of its places.
 
+import BlockIO
 import ChunkDB
 import ChunkFormat
 import KVModel
@@ -73,11 +74,21 @@ struct LayerPlan: Sendable {
         /// In the slab.
         let offset: Int
     }
-    /// Parts that are neighbours on disk and in the slab.
+    /// Parts that are neighbours on disk; where they are none in the slab, the read has several
+    /// places.
     struct Read: Sendable {
         var parts: [Part]
         var byteCount: Int
-        var offset: Int { parts[0].offset }
+        /// In the slab, in the order of the file.
+        var places: [Range<Int>] {
+            parts.reduce(into: []) { places, part in
+                if let last = places.last, last.upperBound == part.offset {
+                    places[places.count - 1] = last.lowerBound..<part.offset + part.byteCount
+                } else {
+                    places.append(part.offset..<part.offset + part.byteCount)
+                }
+            }
+        }
         var fileOffset: UInt64 {
             parts[0].extent.fileOffset + UInt64(parts[0].blockOffset)
         }
@@ -213,8 +224,8 @@ struct LayerPlan: Sendable {
                 byteCount: min(partBytes, extent.paddedBytes - start), offset: offset + start)
             if let last = reads.last, last.parts[0].extent.file == extent.file,
                 last.fileOffset + UInt64(last.byteCount) == extent.fileOffset + UInt64(start),
-                last.offset + last.byteCount == part.offset,
-                last.byteCount + part.byteCount <= partBytes
+                last.byteCount + part.byteCount <= partBytes,
+                last.parts.count < IORequest.slicesMax
             {
                 if start == 0 { first = reads.count - 1 }
                 reads[reads.count - 1].parts.append(part)

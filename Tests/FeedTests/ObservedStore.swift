@@ -76,7 +76,7 @@ final class ObservedDisk: Disk {
     var counters: DiskCounters { inner.counters }
     func submit(_ request: IORequest) {
         guard request.operation == .read else { return inner.submit(request) }
-        let byteCount = request.slice.byteCount
+        let byteCount = request.byteCount
         state.withLock { state in
             state.reads.append(
                 ObservedRead(offset: request.offset, byteCount: byteCount, lane: request.lane))
@@ -86,7 +86,7 @@ final class ObservedDisk: Disk {
         inner.submit(
             IORequest(
                 .read, file: request.file, offset: request.offset, slice: request.slice,
-                lane: request.lane
+                furtherSlices: request.furtherSlices, lane: request.lane
             ) { [self] in
                 state.withLock { $0.inFlightBytes -= byteCount }
                 request.completion($0)

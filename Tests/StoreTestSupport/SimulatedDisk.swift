@@ -66,7 +66,9 @@ public final class SimulatedDisk: Disk {
     public func submit(_ request: IORequest) {
         count(request)
         let flight = medium.state.withLock { begin(request, &$0) }
-        if request.operation == .read { SimulatedMemory.scribble(request.slice) }
+        if request.operation == .read {
+            for slice in request.slices { SimulatedMemory.scribble(slice) }
+        }
         schedule(afterNanoseconds: flight.time) { [self] in
             if flight.isShort { counts.withLock { $0.continuedCount += 1 } }
             finish(request, flight)
@@ -131,12 +133,12 @@ public final class SimulatedDisk: Disk {
     ) {
         let unit = state.options.alignment
         precondition(
-            request.offset % UInt64(unit) == 0 && request.slice.byteCount % unit == 0
-                && request.slice.address % UInt(unit) == 0,
+            request.offset % UInt64(unit) == 0
+                && request.slices.allSatisfy { $0.isAligned(to: unit) },
             "a transfer must be aligned to \(unit)")
         let isWrite = request.operation == .write
         precondition(handle.isWritable || !isWrite, "\(handle.name) is open for reading only")
-        let range = request.offset..<request.offset + UInt64(request.slice.byteCount)
+        let range = request.offset..<request.offset + UInt64(request.byteCount)
         if isWrite {
             // Reads of another process are its own affair: an inspector waits for nobody.
             let isBusy = state.transfers.values.contains {
@@ -186,7 +188,7 @@ public final class SimulatedDisk: Disk {
         var errorNumber = flight.fault?.errorNumber
         let file = flight.file
         if request.operation == .write && errorNumber == nil {
-            let end = request.offset + UInt64(request.slice.byteCount)
+            let end = request.offset + UInt64(request.byteCount)
             if !state.hasSpace(file, for: end) { errorNumber = ENOSPC }
         }
         if request.operation == .read {
@@ -201,7 +203,7 @@ public final class SimulatedDisk: Disk {
         }
         switch (request.operation, errorNumber) {
         case (.read, nil):
-            let end = request.offset + UInt64(request.slice.byteCount)
+            let end = request.offset + UInt64(request.byteCount)
             if state.isBad(file, request.offset..<end) {
                 state.faultHitCount += 1
                 return .failure(error(EIO, request, flight))
@@ -212,16 +214,16 @@ public final class SimulatedDisk: Disk {
             if flight.fault == .zero { return .success(0) }
         case (.write, nil):
             let start = Int(request.offset) / BlockMap.blockBytes
-            let count = request.slice.byteCount / BlockMap.blockBytes
+            let count = request.byteCount / BlockMap.blockBytes
             // A device gives a bad block that is written another place.
             state.badBlocks[file]?.subtract(start..<start + count)
             state.files[file]!.complete(flight.number)
-            return .success(request.slice.byteCount)
+            return .success(request.byteCount)
         case (.write, _):
             let unit = state.options.alignment
             let arrived: Int? =
                 switch flight.fault {
-                case .short: request.slice.byteCount / 2 / unit * unit
+                case .short: request.byteCount / 2 / unit * unit
                 case .zero: 0
                 default: nil
                 }
@@ -238,8 +240,12 @@ public final class SimulatedDisk: Disk {
 
     private func read(_ request: IORequest, _ file: SimulatedFile) -> Int {
         let offset = Int(request.offset)
-        let count = max(0, min(request.slice.byteCount, file.byteCount - offset))
-        SimulatedMemory.store(file.content.bytes(at: offset, count: count), in: request.slice)
+        let count = max(0, min(request.byteCount, file.byteCount - offset))
+        var bytes = file.content.bytes(at: offset, count: count)[...]
+        for slice in request.slices where !bytes.isEmpty {
+            SimulatedMemory.store(Array(bytes.prefix(slice.byteCount)), in: slice)
+            bytes = bytes.dropFirst(slice.byteCount)
+        }
         return count
     }
 
@@ -247,7 +253,7 @@ public final class SimulatedDisk: Disk {
 
     private func count(_ request: IORequest) {
         counts.withLock { counts in
-            let byteCount = UInt64(request.slice.byteCount)
+            let byteCount = UInt64(request.byteCount)
             switch request.operation {
             case .read:
                 counts.readCount += 1
@@ -267,7 +273,7 @@ public final class SimulatedDisk: Disk {
         return Effect(
             operation: DiskOperation(request.operation), phase: phase, file: flight.name,
             offset: isFlush ? 0 : request.offset,
-            byteCount: isFlush ? 0 : request.slice.byteCount,
+            byteCount: isFlush ? 0 : request.byteCount,
             time: scheduler.clock.monotonicNanoseconds)
     }
 

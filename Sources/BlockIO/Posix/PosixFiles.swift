@@ -55,18 +55,19 @@ final class PosixFiles: Sendable {
         if request.operation != .flush {
             let unit = UInt64(alignment)
             precondition(
-                request.offset % unit == 0 && request.slice.byteCount % alignment == 0
-                    && request.slice.address % UInt(alignment) == 0,
+                request.offset % unit == 0
+                    && request.slice.isAligned(to: alignment)
+                    && request.furtherSlices.allSatisfy { $0.isAligned(to: alignment) },
                 "a transfer must be aligned to \(alignment)")
         }
         counters.withLock { counters in
             switch request.operation {
             case .read:
                 counters.readCount += 1
-                counters.readBytes += UInt64(request.slice.byteCount)
+                counters.readBytes += UInt64(request.byteCount)
             case .write:
                 counters.writeCount += 1
-                counters.writtenBytes += UInt64(request.slice.byteCount)
+                counters.writtenBytes += UInt64(request.byteCount)
             case .flush: counters.flushCount += 1
             }
         }

@@ -154,6 +154,18 @@ enum SystemCalls {
         }
     }
 
+    static func read(_ descriptor: Int32, _ slices: [IOSlice], _ offset: UInt64)
+        throws(SystemError) -> Int
+    {
+        let places = unsafe slices.map { slice in
+            unsafe iovec(
+                iov_base: UnsafeMutableRawPointer(bitPattern: slice.address),
+                iov_len: slice.byteCount)
+        }
+        // SAFETY: as above, of each slice.
+        return try check { unsafe preadv(descriptor, places, Int32(places.count), off_t(offset)) }
+    }
+
     static func write(
         _ descriptor: Int32, _ address: UInt, _ count: Int, _ offset: UInt64
     ) throws(SystemError) -> Int {

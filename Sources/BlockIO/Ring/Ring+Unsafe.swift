@@ -19,6 +19,12 @@ import Glibc
     private let ring: UnsafeMutablePointer<io_uring>
     /// Completions wait inside the kernel until the thread asks for them.
     let defersTasks: Bool
+    /// Of each place of the ring, where its read goes: kept until it has ended.
+    private let vectors: UnsafeMutablePointer<iovec>
+    /// Whether a read to several places can use the registered memory as such (6.15).
+    private let hasFixedVectors: Bool
+    /// IORING_OP_READV_FIXED, which older headers do not know.
+    private static let readvFixed: UInt8 = 60
 
     /// Sets a ring up, with the newest way of running completions that the kernel knows.
     init(entryCount: UInt32, trouble: SimulatedTrouble) throws(SystemError) {
@@ -36,6 +42,13 @@ import Glibc
             }
             if result == 0 {
                 defersTasks = way == modern
+                unsafe vectors = .allocate(capacity: Int(entryCount) * IORequest.slicesMax)
+                let probe = unsafe io_uring_get_probe_ring(ring)
+                hasFixedVectors =
+                    unsafe probe.map {
+                        unsafe io_uring_opcode_supported($0, Int32(Self.readvFixed)) != 0
+                    } ?? false
+                unsafe io_uring_free_probe(probe)
                 return
             }
             if result != -EINVAL { break }
@@ -48,6 +61,7 @@ import Glibc
         // SAFETY: initialized by `init`; the kernel lets go of requests and registrations.
         unsafe io_uring_queue_exit(ring)
         unsafe ring.deallocate()
+        unsafe vectors.deallocate()
     }
 
     // MARK: Registration
@@ -81,18 +95,28 @@ import Glibc
 
     /// A transfer, or a flush when `operation` says so. There must be room in the queue.
     func prepare(
-        _ operation: IOOperation, descriptor: Int32, slot: Int, address: UInt, byteCount: Int,
-        offset: UInt64, isRegistered: Bool, userData: UInt64
+        _ operation: IOOperation, descriptor: Int32, slot: Int, _ slices: [IOSlice],
+        offset: UInt64, isRegistered: Bool, place: Int
     ) {
         let target = slot >= 0 ? Int32(slot) : descriptor
-        let count = UInt32(byteCount)
+        let count = UInt32(slices[0].byteCount)
         // SAFETY: the caller bounds the requests by the queue's size, so there is an entry; the
         // request's slice keeps the memory alive until the completion.
         let entry = unsafe io_uring_get_sqe(ring)!
-        let memory = unsafe UnsafeMutableRawPointer(bitPattern: address)
+        let memory = unsafe UnsafeMutableRawPointer(bitPattern: slices[0].address)
         switch (operation, isRegistered) {
         case (.flush, _):
             unsafe io_uring_prep_fsync(entry, target, UInt32(IORING_FSYNC_DATASYNC))
+        case (.read, _) where slices.count > 1:
+            let places = unsafe vectors + place * IORequest.slicesMax
+            for (index, slice) in slices.enumerated() {
+                unsafe places[index] = unsafe iovec(
+                    iov_base: UnsafeMutableRawPointer(bitPattern: slice.address),
+                    iov_len: slice.byteCount)
+            }
+            unsafe io_uring_prep_readv(entry, target, places, UInt32(slices.count), offset)
+            // Buffer 0, as `prep` leaves it.
+            if isRegistered && hasFixedVectors { unsafe entry.pointee.opcode = Self.readvFixed }
         case (.read, true):
             unsafe io_uring_prep_read_fixed(entry, target, memory, count, offset, 0)
         case (.read, false): unsafe io_uring_prep_read(entry, target, memory, count, offset)
@@ -101,7 +125,7 @@ import Glibc
         case (.write, false): unsafe io_uring_prep_write(entry, target, memory, count, offset)
         }
         if slot >= 0 { unsafe io_uring_sqe_set_flags(entry, Self.fixedFile) }
-        unsafe io_uring_sqe_set_data64(entry, userData)
+        unsafe io_uring_sqe_set_data64(entry, UInt64(place))
     }
 
     /// Completes when somebody writes to the event descriptor; every time, if lasting.

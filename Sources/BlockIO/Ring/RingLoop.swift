@@ -81,7 +81,7 @@ final class RingLoop {
     private func accept(_ item: RingQueue.Item) {
         switch item {
         case .request(let request, let file):
-            if request.operation != .flush && request.slice.byteCount == 0 {
+            if request.operation != .flush && request.byteCount == 0 {
                 files.end(request, file, .success(0))
             } else {
                 waiting.append(RingTransfer(request, file))
@@ -128,15 +128,15 @@ final class RingLoop {
         let file = piece.transfer.file
         let start = piece.start + piece.progress.done
         let byteCount = piece.progress.byteCount - piece.progress.done
-        let address = request.slice.address + UInt(start)
-        let isRegistered =
-            request.slice.registration == 0
-            && pool.map { $0.contains(address, byteCount) } == true
+        let slices = request.slices(from: start, byteCount: byteCount)
+        let isRegistered = slices.allSatisfy { slice in
+            slice.registration == 0
+                && pool.map { $0.contains(slice.address, slice.byteCount) } == true
+        }
         ring.prepare(
             request.operation, descriptor: file.descriptor,
-            slot: file.registeredSlot.load(ordering: .relaxed), address: address,
-            byteCount: byteCount, offset: request.offset + UInt64(start),
-            isRegistered: isRegistered, userData: UInt64(place))
+            slot: file.registeredSlot.load(ordering: .relaxed), slices,
+            offset: request.offset + UInt64(start), isRegistered: isRegistered, place: place)
     }
 
     // MARK: In

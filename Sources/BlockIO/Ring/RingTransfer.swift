@@ -16,12 +16,12 @@ final class RingTransfer {
     init(_ request: IORequest, _ file: OpenFile) {
         self.request = request
         self.file = file
-        end = request.operation == .flush ? 0 : request.slice.byteCount
+        end = request.operation == .flush ? 0 : request.byteCount
     }
 
     /// Whether there is a piece to issue; none after a failure.
     var hasMore: Bool {
-        failure == nil && (isFlush ? !isFlushIssued : issuedByteCount < request.slice.byteCount)
+        failure == nil && (isFlush ? !isFlushIssued : issuedByteCount < request.byteCount)
     }
 
     private var isFlush: Bool { request.operation == .flush }
@@ -29,7 +29,7 @@ final class RingTransfer {
     /// The next piece; its length is at most `byteCount`.
     func nextPiece(byteCount: Int, alignment: Int) -> RingPiece {
         let start = issuedByteCount
-        let length = isFlush ? 0 : min(byteCount, request.slice.byteCount - start)
+        let length = isFlush ? 0 : min(byteCount, request.byteCount - start)
         issuedByteCount += length
         isFlushIssued = isFlush
         runningCount += 1

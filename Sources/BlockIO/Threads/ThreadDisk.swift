@@ -57,10 +57,9 @@ final class ThreadDisk: PosixDisk {
     ) -> Result<Int, DiskError> {
         guard request.operation != .flush else { return flush(file) }
         let isRead = request.operation == .read
-        let slice = request.slice
         var progress = TransferProgress(
-            isRead: isRead, byteCount: slice.byteCount, alignment: files.alignment)
-        if slice.byteCount == 0 { return .success(0) }
+            isRead: isRead, byteCount: request.byteCount, alignment: files.alignment)
+        if request.byteCount == 0 { return .success(0) }
         while true {
             let step = progress.advance(by: call(request, file, from: progress.done)) {
                 (try? SystemCalls.facts(file.descriptor)).map {
@@ -80,10 +79,14 @@ final class ThreadDisk: PosixDisk {
 
     /// One call for the bytes from `done` on. *Returns:* a count, or a negated error number.
     private static func call(_ request: IORequest, _ file: OpenFile, from done: Int) -> Int {
-        let address = request.slice.address + UInt(done)
-        let byteCount = min(request.slice.byteCount - done, callBytes)
+        let byteCount = min(request.byteCount - done, callBytes)
+        let slices = request.slices(from: done, byteCount: byteCount)
+        let address = slices[0].address
         let offset = request.offset + UInt64(done)
         do throws(SystemError) {
+            if slices.count > 1 {
+                return try SystemCalls.read(file.descriptor, slices, offset)
+            }
             return request.operation == .read
                 ? try SystemCalls.read(file.descriptor, address, byteCount, offset)
                 : try SystemCalls.write(file.descriptor, address, byteCount, offset)
