@@ -12,7 +12,7 @@ struct ChunkDBBench: ParsableCommand {
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, LayersWorkload.self,
-            GatherWorkload.self,
+            GatherWorkload.self, CodecWorkload.self,
             IndexWorkload.self,
             RecoveryWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
