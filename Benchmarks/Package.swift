@@ -49,6 +49,7 @@ let package = Package(
             dependencies: [
                 "CIndexPeers", "CStorePeers",
                 .product(name: "ChunkDB", package: "ChunkDB"),
+                .product(name: "Codecs", package: "ChunkDB"),
                 .product(name: "Feed", package: "ChunkDB"),
                 .product(name: "DeviceFeed", package: "ChunkDB"),
                 .product(name: "BSkiplist", package: "ChunkDB"),

@@ -180,7 +180,7 @@ extension Namespace {
                 opened, entry, opened.holdsItsLayers, "layerCount",
                 "the layers it holds (PAY-7)")
             for row in opened.record.extents where layers.contains(Int(row.layer)) {
-                if row.kind == .sidecar, row.codec == 0 {
+                if row.kind == .sidecar, row.codec == 0, row.codecParameters <= UInt32.max {
                     sidecars.append(
                         LocatedExtent(row: row, opened: opened, hold: hold, coding: nil))
                 }

@@ -120,7 +120,8 @@ extension Namespace {
             if index > 0, let run = runs.last, runBytes + part.byteCount <= runBytesMax {
                 let previous = parts[index - 1]
                 if previous.extent.file == part.extent.file,
-                    previous.fileOffset + UInt64(previous.byteCount) == part.fileOffset
+                    previous.fileOffset + UInt64(previous.byteCount) == part.fileOffset,
+                    previous.bufferOffset + previous.byteCount == part.bufferOffset
                 {
                     runs[runs.count - 1] = run.lowerBound..<index + 1
                     runBytes += part.byteCount

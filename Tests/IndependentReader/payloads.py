@@ -227,7 +227,8 @@ def is_plane(row):
 
 
 def is_sidecar(row):
-    return row["kind"] == 6 and row["codec"] == 0
+    """EXT-10; of a type beyond its range it is skipped."""
+    return row["kind"] == 6 and row["codec"] == 0 and row["codecParameters"] < 1 << 32
 
 
 def planes(f, op):

@@ -12,7 +12,7 @@ struct ChunkDBBench: ParsableCommand {
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, LayersWorkload.self,
-            GatherWorkload.self, DeviceMemoryWorkload.self,
+            GatherWorkload.self, CodecWorkload.self, DeviceMemoryWorkload.self,
             IndexWorkload.self,
             RecoveryWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,

@@ -34,6 +34,10 @@ struct SmokeTests {
                 "requestsPerGather", "timeToAllRows",
             ], ["chunkdb"]
         ),
+        "codec": (
+            ["bytesPerSecond", "cpuSecondsPerGiB", "storedBytesPerPayloadByte"],
+            ["memory", "chunkdb"]
+        ),
         "index": (
             ["operationsPerSecond", "bytesPerEntry", "p50Nanoseconds", "oursRatio", "leafFill"],
             ["chunkdb 16/24", "chunkdb 40/24", "std map + lock"]
@@ -231,6 +235,7 @@ struct SmokeTests {
         ["peers", "--rounds", "0"], ["peers", "--prompt", "0"],
         ["recovery", "--unflushed", "0"], ["open"], ["layers", "--prompts", "17"],
         ["layers", "--window", "2"], ["gather", "--shares", "0"], ["gather", "--blocks", "5000"],
+        ["codec", "--block", "5000"],
         ["gather", "--prompt", "17"],
         ["suite", "--minutes", "0"], ["suite", "--verbs", "tide"], ["fill", "--duration", "0"],
     ])

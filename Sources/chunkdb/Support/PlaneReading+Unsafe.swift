@@ -97,7 +97,7 @@ extension ExtentRow {
     var isKnownPlane: Bool {
         isPlane && (codec == 0 || codec == BytePlanes.codec && (try? BytePlanes(self)) != nil)
     }
-    var isSidecar: Bool { kind == .sidecar && codec == 0 }
+    var isSidecar: Bool { kind == .sidecar && codec == 0 && codecParameters <= UInt32.max }
 }
 
 extension BytePlanes {
