@@ -51,13 +51,17 @@ struct GateTests {
             "NSClassFromString", "_typeByName", "JSContext", "Mirror(reflecting",
             "NSExpression", "system(", "popen(",
         ])
-        // The shell's line editing, by names that stand in the source.
+        // The shell's line editing and a GPU's driver, by names that stand in the source.
         let editor = "chunkdb/Interactive/LineEditor+Unsafe.swift"
-        expectNone(["dlopen(", "dlsym("], except: [editor])
-        let loads = Self.lines.filter { $0.file == editor && $0.code.contains("dlopen(") }
-        #expect(loads.map(\.code).allSatisfy { $0.contains("dlopen(name, RTLD_NOW)") })
-        #expect(loads.count == 1)
+        let driver = "DeviceFeed/DriverLibrary+Unsafe.swift"
+        expectNone(["dlopen(", "dlsym("], except: [editor, driver])
+        let loads = Self.lines.filter { $0.code.contains("dlopen(") }
+        #expect(loads.map(\.code).allSatisfy { $0.contains("dlopen(name, RTLD_NOW") })
+        #expect(loads.map(\.file).sorted() == [driver, editor].sorted())
         #expect(Self.lines.contains { $0.file == editor && $0.code.contains("[\"libedit.so.2\",") })
+        let opened = Self.lines.filter { $0.code.contains("DriverLibrary.open(") }
+        #expect(!opened.isEmpty)
+        #expect(opened.allSatisfy { $0.code.contains("DriverLibrary.open(\"lib") })
     }
 
     /// The bombs themselves are in `BombTests`.
