@@ -191,18 +191,6 @@ int fake_count(const char *kind) {
     return count;
 }
 
-int fake_await_copies(int count) {
-    struct timespec limit;
-    clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += 20;
-    pthread_mutex_lock(&lock);
-    while (copies < count && !pthread_cond_timedwait(&changed, &lock, &limit)) {
-    }
-    int is_there = copies >= count;
-    pthread_mutex_unlock(&lock);
-    return is_there;
-}
-
 // The driver
 
 static int32_t init(uint32_t flags) {

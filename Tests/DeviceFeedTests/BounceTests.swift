@@ -74,7 +74,7 @@ extension OnDevice {
                     stored.items, into: try stored.slabs(on: device), by: .bounce(memory))
                 let waiting = Task { try await feed.nextLayer() }
                 // Keys and values of one layer; the next has no memory before they have ended.
-                #expect(fake_await_copies(2) == 1)
+                #expect(await FakeDevice.hasCopies(2))
                 try await Task.sleep(for: .milliseconds(50))
                 #expect(FakeDevice.count("copies") == 2)
                 #expect(memory.freeByteCount == 0)
@@ -102,7 +102,7 @@ extension OnDevice {
                     let feed = try await DeviceFeed.start(
                         stored.items, into: try stored.slabs(on: device), by: .bounce(memory))
                     let waiting = Task { try await feed.nextLayer() }
-                    #expect(fake_await_copies(2) == 1)
+                    #expect(await FakeDevice.hasCopies(2))
                     waiting.cancel()
                     _ = try? await waiting.value
                     feed.cancel()

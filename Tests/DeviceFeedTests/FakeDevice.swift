@@ -23,6 +23,15 @@ enum FakeDevice {
 
     static func count(_ kind: String) -> Int { Int(fake_count(kind)) }
 
+    /// Whether so many copies come to be on their way. Waits in steps, and never with a thread that
+    /// the feed may need.
+    static func hasCopies(_ wanted: Int) async -> Bool {
+        for _ in 0..<12_000 where count("copies") < wanted {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        return count("copies") >= wanted
+    }
+
     static let kinds = [
         "memory", "pinned", "context", "stream", "event", "cufile", "handle", "target",
     ]

@@ -35,7 +35,5 @@ void fake_set_read_limit(size_t byte_count);
 /// What is alive of a kind: "memory", "pinned", "context", "stream", "event", "cufile", "handle",
 /// "target", or what was done: "copies", "waits", "violations".
 int fake_count(const char *kind);
-/// Waits until that many copies were started, for a few seconds. 1: they were.
-int fake_await_copies(int count);
 
 #endif
