@@ -72,14 +72,20 @@ extension OnDevice {
                 fake_hold(1)
                 let feed = try await DeviceFeed.start(
                     stored.items, into: try stored.slabs(on: device), by: .bounce(memory))
-                let waiting = Task { try await feed.nextLayer() }
-                // Keys and values of one layer; the next has no memory before they have ended.
-                #expect(await FakeDevice.hasCopies(2))
-                try await Task.sleep(for: .milliseconds(50))
-                #expect(FakeDevice.count("copies") == 2)
-                #expect(memory.freeByteCount == 0)
-                waiting.cancel()
-                await #expect(throws: DeviceError.store(.cancelled)) { try await waiting.value }
+                // A child, which runs on the store's thread: other tests may have all of the pool's.
+                await withTaskGroup { group in
+                    group.addTask {
+                        await #expect(throws: DeviceError.store(.cancelled)) {
+                            try await feed.nextLayer()
+                        }
+                    }
+                    // Keys and values of one layer; the next has no memory before they have ended.
+                    #expect(await FakeDevice.hasCopies(2))
+                    try? await Task.sleep(for: .milliseconds(50))
+                    #expect(FakeDevice.count("copies") == 2)
+                    #expect(memory.freeByteCount == 0)
+                    group.cancelAll()
+                }
                 fake_hold(0)
                 // The wait had ended, nothing else: the layer comes.
                 var layers: [Int] = []
@@ -101,10 +107,11 @@ extension OnDevice {
                     let memory = try BounceMemory(on: device, byteCount: 1 << 20)
                     let feed = try await DeviceFeed.start(
                         stored.items, into: try stored.slabs(on: device), by: .bounce(memory))
-                    let waiting = Task { try await feed.nextLayer() }
-                    #expect(await FakeDevice.hasCopies(2))
-                    waiting.cancel()
-                    _ = try? await waiting.value
+                    await withTaskGroup { group in
+                        group.addTask { _ = try? await feed.nextLayer() }
+                        #expect(await FakeDevice.hasCopies(2))
+                        group.cancelAll()
+                    }
                     feed.cancel()
                     #expect(try await feed.nextLayer()?.layer == nil)
                 }
