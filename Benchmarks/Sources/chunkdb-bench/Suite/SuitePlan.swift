@@ -41,6 +41,8 @@ enum SuitePlan {
                 verb: "quality", arguments: ["--limit", count(100, least: 4)], share: 3,
                 hasRounds: false),
             SuiteStep(
+                verb: "codec", arguments: ["--prompts", count(24, least: 2)], share: 0.5),
+            SuiteStep(
                 verb: "device",
                 arguments: [
                     "--file-size", mebibytes(2_048, least: 256),
