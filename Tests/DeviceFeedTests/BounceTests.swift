@@ -79,7 +79,7 @@ extension OnDevice {
                             try await feed.nextLayer()
                         }
                     }
-                    // Keys and values of one layer; the next has no memory before they have ended.
+                    // Keys and values of one layer; the next has no memory before they ended.
                     #expect(await FakeDevice.hasCopies(2))
                     try? await Task.sleep(for: .milliseconds(50))
                     #expect(FakeDevice.count("copies") == 2)
