@@ -72,7 +72,7 @@ extension OnDevice {
                 fake_hold(1)
                 let feed = try await DeviceFeed.start(
                     stored.items, into: try stored.slabs(on: device), by: .bounce(memory))
-                // A child, which runs on the store's thread: other tests may have all of the pool's.
+                // A child, on the caller's thread: other tests may have all of the pool's.
                 await withTaskGroup { group in
                     group.addTask {
                         await #expect(throws: DeviceError.store(.cancelled)) {
