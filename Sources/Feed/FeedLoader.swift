@@ -247,6 +247,13 @@ final class FeedLoader: Sendable {
         var batch: [(id: FeedState.ReadID, request: IORequest)] = []
         let now = options.readDeadline == nil ? 0 : namespace.monotonicNanoseconds
         while state.layerCursor < submissionOrder.count, !state.isClosed {
+            // Somebody waits for the first layers. Devices share themselves among all they have,
+            // and some tell of many reads only when the last is done. One late read holds up none.
+            if state.layerCursor >= firstCount,
+                state.areOnTheirWay(submissionOrder.prefix(firstCount))
+            {
+                break
+            }
             let position = submissionOrder[state.layerCursor]
             if case .waiting = state.phases[position] { break }
             guard case .open(let layer) = state.phases[position],

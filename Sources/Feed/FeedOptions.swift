@@ -9,7 +9,8 @@ public struct FeedOptions: Sendable {
     /// Layers that the consumer computes itself; they are not read.
     public var skippedLayers: Set<Int> = []
     /// Layers that are read before all others, in this order, whatever `layersAhead` says, and that
-    /// pass the bulk of other feeds: those that somebody waits for. Layers are handed over in
+    /// pass the bulk of other feeds: those that somebody waits for. No other layer of the feed is
+    /// asked for before their reads are there; of several, all but one. Layers are handed over in
     /// ascending order all the same.
     public var firstLayers: [Int] = [0]
     /// Rows of address space behind each prompt's rows, for tokens that are decoded later

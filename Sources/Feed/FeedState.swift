@@ -65,6 +65,18 @@ struct FeedState {
         return nil
     }
 
+    /// Whether the only read of these layers is on its way, or more than one; as far as the layers
+    /// are still wanted.
+    func areOnTheirWay(_ positions: some Sequence<Position>) -> Bool {
+        var (readCount, flightCount) = (0, 0)
+        for position in positions {
+            guard case .open(let layer) = phases[position] else { continue }
+            readCount += layer.plan.reads.count
+            flightCount += flights.keys.count { $0.position == position }
+        }
+        return flightCount > (readCount == 1 ? 0 : 1)
+    }
+
     mutating func end(_ position: Int) {
         if case .open(let layer) = phases[position] {
             for read in layer.plan.reads.indices {

@@ -173,7 +173,9 @@ struct LoaderTests {
                 while try await warm.nextLayer() != nil {}
                 let kept = db.slabCounters.keptBytes
                 disk.inner.hold(number: 1, andAllAfter: true)
-                var feed: ChunkFeed? = try await ChunkFeed.start(items)
+                var options = FeedOptions()
+                options.firstLayers = []
+                var feed: ChunkFeed? = try await ChunkFeed.start(items, options: options)
                 // Three layers and three reads of each, none of which ends.
                 #expect(disk.inner.heldCount == 9)
                 let waiting = Task(executorPreference: store.machine.scheduler) { [feed] in
@@ -250,6 +252,42 @@ struct LoaderTests {
             #expect(feed.counters.stalledCount == 1)
             #expect(observer.reads.withLock { $0.count } == 1)
             #expect(clock.monotonicNanoseconds - began >= 551_000_000)
+        }
+    }
+
+    @Test("asks for the first layers alone, until all but one of their reads are there")
+    func firstAlone() throws {
+        let store = ObservedStore(seed: 53)
+        try store.session { db, disk in
+            let (space, items) = try await items(db, disk)
+            var options = FeedOptions(layersAhead: 3)
+            options.firstLayers = [0, 2]
+            let clock = store.machine.scheduler.clock
+            for number in 1...6 {
+                disk.inner.hold(number: number, andAllAfter: true)
+                let feed = try await ChunkFeed.start(items, options: options)
+                await clock.sleep(nanoseconds: 1_000_000_000)
+                // Of six reads, `number` - 1 came.
+                let isAlone = disk.inner.heldCount == 7 - number
+                #expect(isAlone == (number < 6))
+                // Those that nobody wants any more hold up nobody.
+                if number == 1 {
+                    feed.cancel(layers: [0, 2])
+                    #expect(disk.inner.heldCount > 6)
+                }
+                disk.inner.release()
+                while let layer = try await feed.nextLayer() { #expect(isRight(layer, space)) }
+                #expect(feed.counters.readCount == 18)
+            }
+            // The only read is waited for.
+            options.firstLayers = [0]
+            disk.inner.hold(number: 1, andAllAfter: true)
+            let feed = try await ChunkFeed.start(Array(items.prefix(1)), options: options)
+            await clock.sleep(nanoseconds: 1_000_000_000)
+            #expect(disk.inner.heldCount == 1)
+            disk.inner.release()
+            while try await feed.nextLayer() != nil {}
+            #expect(feed.counters.readCount == 6)
         }
     }
 
