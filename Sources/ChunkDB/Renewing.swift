@@ -31,18 +31,13 @@ extension Namespace {
         _ change: @escaping @Sendable (inout RecomputeMetadata) -> Void
     ) async throws(StoreError) -> Bool {
         try await core.carryOut { [self] () async throws(StoreError) -> Bool in
-            while true {
-                try requireAlive()
-                try await settle(key, variant)
-                let indexKey = IndexKey(key, variant)
-                guard contains(key, variant: variant) != nil, let value = index.lookup(indexKey)
-                else { return false }
-                let isDone = try await copy(checkpointEntry(indexKey, value)) {
-                    (family) throws(StoreError) in
+            while let entry = try await settledEntry(key, variant) {
+                let isDone = try await copy(entry) { (family) throws(StoreError) in
                     try family[0].renew(change)
                 }
                 if isDone { return true }
             }
+            return false
         }
     }
 }

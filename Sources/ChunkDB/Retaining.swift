@@ -37,17 +37,24 @@ extension Namespace {
     func retain(_ key: ChunkKey, _ variant: VariantID, isPinned: Bool)
         async throws(StoreError) -> Bool
     {
-        while true {
-            try requireAlive()
-            try await settle(key, variant)
-            let indexKey = IndexKey(key, variant)
-            guard contains(key, variant: variant) != nil, let value = index.lookup(indexKey)
-            else { return false }
-            let entry = checkpointEntry(indexKey, value)
+        while let entry = try await settledEntry(key, variant) {
             if entry.isPinned == isPinned { return true }
             try await copy(entry, isPinned: isPinned)
             // Unless it was moved or forgotten meanwhile, the next look finds it done.
         }
+        return false
+    }
+
+    /// Where a variant stands once no write to it is on its way; `nil` for a miss.
+    func settledEntry(_ key: ChunkKey, _ variant: VariantID) async throws(StoreError)
+        -> CheckpointEntry?
+    {
+        try requireAlive()
+        try await settle(key, variant)
+        let indexKey = IndexKey(key, variant)
+        guard contains(key, variant: variant) != nil, let value = index.lookup(indexKey)
+        else { return nil }
+        return checkpointEntry(indexKey, value)
     }
 
     private func copy(_ entry: CheckpointEntry, isPinned: Bool) async throws(StoreError) {

@@ -81,13 +81,13 @@ extension Namespace {
         try core.gate.enter()
         defer { core.gate.leave() }
         var found: [[LocatedExtent]?] = []
+        var entries: [ChunkEntry] = []
         for (request, outcome) in zip(wanted, await locate(wanted)) {
             guard let chunk = try outcome.get() else {
                 found.append(nil)
                 continue
             }
-            countUse(chunk.entry)
-            core.count { $0.getCount += 1 }
+            entries.append(chunk.entry)
             found.append(chunk.sidecars.filter { request.types?.contains($0.sidecarType) ?? true })
         }
         var parts: [PartRead] = []
@@ -106,6 +106,7 @@ extension Namespace {
         }
         var buffer = core.disk.makeReadBuffer(byteCount: max(offset, 1))
         try await read(parts, into: &buffer, verification)
+        for entry in entries { touch(entry) }
         let starts = Dictionary(
             uniqueKeysWithValues: parts.map { ($0.extent.place, $0.bufferOffset) })
         return unsafe buffer.withBytes { bytes in

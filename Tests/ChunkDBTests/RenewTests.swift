@@ -145,7 +145,7 @@ struct RenewTests {
     }
 
     @Test(
-        "P-2 a power cut at any effect leaves the old or the new, and the planes; so with a pin",
+        "P-2, P-5, COM-18 a power cut leaves the old or the new, and the planes; so with a pin",
         arguments: [20, 300])
     func powerCut(tokenCount: Int) throws {
         let machine = machine(seed: 4)

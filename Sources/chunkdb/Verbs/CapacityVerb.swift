@@ -63,6 +63,7 @@ struct CapacityReport: Encodable {
     var pinnableBytes: UInt64
     /// Variants that were forgotten to fit; absent after `--dry-run`.
     var forgottenCount: UInt64?
+    private let wantedBytes: UInt64
     private let leastBytes: UInt64
 
     enum CodingKeys: CodingKey {
@@ -74,6 +75,7 @@ struct CapacityReport: Encodable {
         let superblock = view.superblock
         path = view.path
         oldCapacityBytes = superblock.capacityBytes
+        wantedBytes = wanted
         newCapacityBytes = wanted & ~(UInt64(superblock.alignmentUnit) - 1)
         allocatedBytes = view.allocatedBytes().reduce(0) { $0 &+ $1.bytes }
         // Sizes are what the index says, which may be anything.
@@ -92,7 +94,7 @@ struct CapacityReport: Encodable {
         guard newCapacityBytes >= leastBytes else {
             throw ShellError(
                 .usage,
-                "\(ByteCount(newCapacityBytes)): a store has at least \(ByteCount(leastBytes))")
+                "\(ByteCount(wantedBytes)): a store has at least \(ByteCount(leastBytes))")
         }
         guard pinnedBytes <= pinnableBytes else {
             throw ShellError(

@@ -81,11 +81,12 @@ struct SegmentsReport: Encodable {
         ])
         for segment in map.segments {
             let drawing = segment.pieces(Self.mapColumns).map { piece -> Character in
-                switch (piece.live, piece.used) {
-                case (0.75..., _): "█"
-                case (0.25..., _): "▓"
-                case (_, 0.25...): "░"
-                default: "·"
+                // Of what is written in it: a young segment of a large store shows its first bytes.
+                if piece.used == 0 { return "·" }
+                switch piece.live / piece.used {
+                case 0.75...: return "█"
+                case 0.25...: return "▓"
+                default: return "░"
                 }
             }
             table.add([
