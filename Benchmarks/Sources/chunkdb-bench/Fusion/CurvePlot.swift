@@ -1,9 +1,10 @@
-// Lines of points in panels side by side, as plain SVG.
+// Lines of points in panels, two in a row, as plain SVG.
 
 import Foundation
 
 enum CurvePlot {
     struct Point {
+        /// The title of its panel.
         var panel: String
         var line: String
         var x: Double
@@ -17,21 +18,25 @@ enum CurvePlot {
     private static let panel = (width: 460.0, height: 340.0)
     private static let inset = (left: 48.0, top: 32.0, right: 12.0, bottom: 36.0)
 
-    static func write(_ points: [Point], xTitle: String, yTitle: String, to path: String) throws {
+    private static let columnCount = 2
+
+    static func write(_ points: [Point], xTitle: String, to path: String) throws {
         do {
-            try svg(points, xTitle: xTitle, yTitle: yTitle)
-                .write(toFile: path, atomically: true, encoding: .utf8)
+            try svg(points, xTitle: xTitle).write(
+                toFile: path, atomically: true, encoding: .utf8)
         } catch {
             throw BenchmarkError.world("\(path): \(error.localizedDescription)")
         }
     }
 
     /// Both axes run from 0 to 1.
-    static func svg(_ points: [Point], xTitle: String, yTitle: String) -> String {
+    static func svg(_ points: [Point], xTitle: String) -> String {
         let panels = unique(points.map(\.panel))
         let lines = unique(points.map(\.line))
-        let width = Double(panels.count) * panel.width
-        let height = panel.height + 18 * Double((lines.count + 2) / 3) + 12
+        let rowCount = (panels.count + columnCount - 1) / columnCount
+        let width = Double(min(panels.count, columnCount)) * panel.width
+        let legendTop = Double(rowCount) * panel.height
+        let height = legendTop + 18 * Double((lines.count + 2) / 3) + 12
         var text = [
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(n(width))\" "
                 + "height=\"\(n(height))\" viewBox=\"0 0 \(n(width)) \(n(height))\" "
@@ -39,8 +44,10 @@ enum CurvePlot {
             "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>",
         ]
         for (place, name) in panels.enumerated() {
-            text.append("<g transform=\"translate(\(n(Double(place) * panel.width)) 0)\">")
-            text += axes("\(name): \(yTitle)", xTitle)
+            let left = Double(place % columnCount) * panel.width
+            let top = Double(place / columnCount) * panel.height
+            text.append("<g transform=\"translate(\(n(left)) \(n(top)))\">")
+            text += axes(name, xTitle)
             for (index, line) in lines.enumerated() {
                 text += drawn(
                     points.filter { $0.panel == name && $0.line == line }, colour(index))
@@ -49,7 +56,7 @@ enum CurvePlot {
         }
         for (index, line) in lines.enumerated() {
             let x = inset.left + 300 * Double(index % 3)
-            let y = panel.height + 18 * Double(index / 3) + 8
+            let y = legendTop + 18 * Double(index / 3) + 8
             text.append(
                 "<rect x=\"\(n(x))\" y=\"\(n(y))\" width=\"10\" height=\"10\" "
                     + "fill=\"\(colour(index))\"/>" + label(line, x + 14, y + 9))

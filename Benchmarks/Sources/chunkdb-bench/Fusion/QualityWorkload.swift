@@ -58,7 +58,7 @@ struct QualityWorkload: Workload {
         let lines = try QualityPrompt.lines(path: questions, limit: count)
         let progress = Progress(stepCount: lines.count * QualityTask.allCases.count)
         defer { progress.finish() }
-        var points: [CurvePlot.Point] = []
+        var (answers, divergences) = ([CurvePlot.Point](), [CurvePlot.Point]())
         for task in QualityTask.allCases {
             let modes = QualityMode.all(
                 task, layerCount: model.configuration.layerCount,
@@ -98,9 +98,15 @@ struct QualityWorkload: Workload {
                             "computedShare": score.share, "divergenceNats": score.divergence,
                             "recoveredShare": gap > 0 ? (score.accuracy - floor) / gap : 0,
                         ]))
-                points.append(
+                answers.append(
                     CurvePlot.Point(
-                        panel: task.rawValue, line: name, x: score.share, y: score.accuracy))
+                        panel: "\(task.rawValue): answers right", line: name, x: score.share,
+                        y: score.accuracy))
+                divergences.append(
+                    CurvePlot.Point(
+                        panel: "\(task.rawValue): divergence, of that without repair",
+                        line: name, x: score.share,
+                        y: score.divergence / max(sums[0].divergence, .leastNonzeroMagnitude)))
             }
             note("full prefill", 1, full)
             for (mode, score) in zip(modes, sums) { note(mode.name, mode.strength, score) }
@@ -123,7 +129,7 @@ struct QualityWorkload: Workload {
         ]
         if let plot {
             try CurvePlot.write(
-                points, xTitle: "computed, of a full prefill", yTitle: "answers right", to: plot)
+                answers + divergences, xTitle: "computed, of a full prefill", to: plot)
         }
     }
 }
