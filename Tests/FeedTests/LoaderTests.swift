@@ -443,6 +443,52 @@ struct LoaderTests {
         }
     }
 
+    /// Keys and values of a layer are one read into two places: blocks 0 to 2, and 3 to 5.
+    @Test(
+        "DIG-1, DIG-2 damage at any border of a read of several places is of its own plane",
+        arguments: 0..<7, [false, true])
+    func borders(block: Int, isCutOff: Bool) throws {
+        try ObservedStore(seed: 54).session { db, disk in
+            let (space, items) = try await items(db, disk)
+            let located = try #require(try await space.locate(items[2].key))
+            let (keys, values) = (
+                try #require(located.extent(layer: 3, .keys)),
+                try #require(located.extent(layer: 3, .values))
+            )
+            #expect(values.fileOffset == keys.fileOffset + UInt64(Self.planeBytes))
+            let place = keys.fileOffset + UInt64(block) * 4_096
+            if isCutOff {
+                let file = try await disk.open("segments/00000000", .readWrite)
+                try await disk.truncate(file, byteCount: place)
+                await disk.close(file)
+            } else {
+                disk.inner.flip("segments/00000000", byte: Int(place), bit: 3)
+                if block > 0 {
+                    disk.inner.flip("segments/00000000", byte: Int(place) - 1, bit: 3)
+                }
+            }
+            let feed = try await ChunkFeed.start(items)
+            for layer in 0..<6 {
+                // A flip on each side of the border; all behind the end is gone.
+                let isDamaged = isCutOff ? layer > 3 || layer == 3 && block < 6 : layer == 3
+                let isNext = !isCutOff && block == 6 && layer == 4
+                do throws(StoreError) {
+                    let fed = try await feed.nextLayer()
+                    #expect(isRight(fed!, space) && !isDamaged && !isNext)
+                } catch {
+                    guard case .damaged(let facts) = error else { throw error }
+                    #expect(isDamaged || isNext)
+                    #expect(facts.key == items[2].key)
+                    #expect(facts.cause.clause == (isCutOff ? "DIG-1" : "DIG-2"))
+                    guard layer == 3 else { continue }
+                    let first = isCutOff || block == 0 ? block : block - 1
+                    #expect(facts.offset == (first < 3 ? keys : values).fileOffset)
+                }
+            }
+            #expect(!disk.takeReads().contains { $0.byteCount == Self.planeBytes })
+        }
+    }
+
     @Test("a read that the device refuses fails its layer, and no other")
     func failure() throws {
         try ObservedStore(seed: 49).session { db, disk in

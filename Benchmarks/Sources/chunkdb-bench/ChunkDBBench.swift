@@ -12,9 +12,9 @@ struct ChunkDBBench: ParsableCommand {
             "Build with -c release. Benchmarks/README.md says how the numbers are obtained.",
         subcommands: [
             DeviceWorkload.self, FillWorkload.self, ReadWorkload.self, LayersWorkload.self,
-            GatherWorkload.self, CodecWorkload.self, DeviceMemoryWorkload.self,
-            IndexWorkload.self,
-            RecoveryWorkload.self, TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
+            ExtentsWorkload.self, GatherWorkload.self, CodecWorkload.self,
+            DeviceMemoryWorkload.self, IndexWorkload.self, RecoveryWorkload.self,
+            TracesWorkload.self, QualityWorkload.self, ReuseWorkload.self,
             FirstTokenWorkload.self, LookupWorkload.self, ChurnWorkload.self,
             PeersWorkload.self, MixedWorkload.self,
             SuiteVerb.self, CompareVerb.self, PlotVerb.self,

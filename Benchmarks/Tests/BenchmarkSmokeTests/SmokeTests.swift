@@ -21,6 +21,13 @@ struct SmokeTests {
             ["bytesPerSecond", "p99Nanoseconds", "cpuSecondsPerGiB", "ratioToDevice", "ratioHigh"],
             ["device", "chunkdb"]
         ),
+        "extents": (
+            [
+                "bytesPerSecond", "p99Nanoseconds", "cpuSecondsPerGiB", "ratioToDevice",
+                "transferBytes", "depth",
+            ],
+            Set(["device", "chunkdb"] + (Fio() == nil ? [] : ["fio"]))
+        ),
         "layers": (
             [
                 "bytesPerSecond", "ratioToDevice", "cpuSecondsPerGiB", "transfersPerLatency",
@@ -236,7 +243,8 @@ struct SmokeTests {
         ["recovery", "--unflushed", "0"], ["open"], ["layers", "--prompts", "17"],
         ["layers", "--window", "2"], ["gather", "--shares", "0"], ["gather", "--blocks", "5000"],
         ["codec", "--block", "5000"],
-        ["gather", "--prompt", "17"],
+        ["gather", "--prompt", "17"], ["extents", "--size", "12KiB"],
+        ["extents", "--depth", "0"],
         ["suite", "--minutes", "0"], ["suite", "--verbs", "tide"], ["fill", "--duration", "0"],
     ])
     func refusesBadArguments(_ arguments: [String]) {

@@ -34,7 +34,8 @@ enum CurvePlot {
         let panels = unique(points.map(\.panel))
         let lines = unique(points.map(\.line))
         let rowCount = (panels.count + columnCount - 1) / columnCount
-        let width = Double(min(panels.count, columnCount)) * panel.width
+        // The last tick's text ends beyond its panel.
+        let width = Double(min(panels.count, columnCount)) * panel.width + inset.right
         let legendTop = Double(rowCount) * panel.height
         let height = legendTop + 18 * Double((lines.count + 2) / 3) + 12
         var text = [

@@ -56,6 +56,12 @@ enum SuitePlan {
                     "--chunks", count(64, least: 8), "--window", mebibytes(512, least: 64),
                 ], share: 3),
             SuiteStep(
+                verb: "extents",
+                arguments: [
+                    "--depth", "1", "8", "32", "--file-size", mebibytes(1_024, least: 128),
+                    "--window", mebibytes(256, least: 32),
+                ], share: 2),
+            SuiteStep(
                 verb: "layers",
                 arguments: [
                     "--model", "llama-3-8b", "qwen2.5-7b", "deepseek-v3", "tiny",

@@ -72,7 +72,7 @@ enum ReportCurves {
         }
     }
 
-    /// Of plain transfers: a panel for each kind.
+    /// Of transfers: a panel for each kind, and for each who was asked.
     private static func transfers(
         _ results: [BenchmarkResult], over metric: String, line: ([String: Double]) -> String
     ) -> [LineChart.Panel] {
@@ -81,7 +81,8 @@ enum ReportCurves {
                 let size = result.metrics["transferBytes"], result.metrics["depth"] != nil,
                 let end = result.name.range(of: " \(ByteSize(Int(size)))")
             else { return [] }
-            let kind = String(result.name[..<end.lowerBound])
+            let who = result.subject == "device" ? "" : ", \(result.subject)"
+            let kind = String(result.name[..<end.lowerBound]) + who
             return [(kind, line(result.metrics), x, rate / 1_048_576)]
         }
     }

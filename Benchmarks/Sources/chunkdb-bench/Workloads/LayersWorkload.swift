@@ -138,7 +138,7 @@ struct LayersWorkload: Workload {
         let name = "\(model.rawValue), layer \(geometry.layerText)"
 
         let yardstick = Subject(name: name, subject: "device") { turn in
-            var generator = generator(turn, 1)
+            var generator = SeededGenerator(common.seed, turn, stream: 1)
             let count = max(windowBytes / loop.operationBytes, 1)
             return try loop.run(.read, at: loop.randomOffsets(count, &generator))
         }
@@ -167,7 +167,7 @@ struct LayersWorkload: Workload {
     /// What the device moves in a window's time, by a first one.
     private func windowBytes(_ loop: DeviceLoop) throws -> Int {
         if common.smoke { return 1 << 19 }
-        var generator = generator(-2, 1)
+        var generator = SeededGenerator(common.seed, -2, stream: 1)
         let offsets = loop.randomOffsets(
             max(64 << 20 / loop.operationBytes, 2 * depth), &generator)
         let start = Clocks.now
@@ -224,7 +224,7 @@ struct LayersWorkload: Workload {
         var options = FeedOptions(
             layersAhead: layersAhead, verification: noVerification ? .unverified : .verified)
         options.skippedLayers = Set(layerCount..<geometry.layerCount)
-        var generator = generator(round, 2)
+        var generator = SeededGenerator(common.seed, round, stream: 2)
         // Each chunk once: a feed reads one that stands in two places only once.
         let prompts = (0..<max(windowBytes / (layerCount * fedBytes), 1)).map { _ in
             Array((0..<chunkCount).shuffled(using: &generator).prefix(promptSize))
@@ -250,11 +250,6 @@ struct LayersWorkload: Workload {
             }
             return (work, fed)
         }
-    }
-
-    private func generator(_ round: Int, _ stream: UInt64) -> SeededGenerator {
-        SeededGenerator(
-            seed: common.seed &+ stream << 32 &+ UInt64(bitPattern: Int64(round)) &* 0x9E37_79B9)
     }
 }
 

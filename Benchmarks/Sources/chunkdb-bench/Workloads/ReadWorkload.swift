@@ -90,14 +90,18 @@ struct ReadWorkload: Workload {
             "layers", geometry.layerBytes, depth, spareLanes: depth,
             operations: chunkCount * geometry.layerCount, workplace)
         defer { try? layers.close() }
+        let name = "layer \(geometry.layerText)"
+        let reads = LayerReads(
+            store: store, depth: depth, threads: threads, fame: fame, windowBytes: windowBytes,
+            seed: common.seed)
         report.results += try interleave(
             rounds: workplace.budget.rounds(roundCount, share: 0.8),
-            yardstick: yardstick(layers, "layer \(geometry.layerText)"),
+            yardstick: yardstick(layers, name),
             subjects: [
-                digestedReads(layers, "layer \(geometry.layerText)"),
-                layerReads("", store, stream: 2, gets(store, .verified)),
-                layerReads(", unverified", store, stream: 3, gets(store, .unverified)),
-                layerReads(", own memory", store, stream: 4, locatedReads(store)),
+                digestedReads(layers, name),
+                reads.subject(name, stream: 2, reads.get(.verified)),
+                reads.subject("\(name), unverified", stream: 3, reads.get(.unverified)),
+                reads.subject("\(name), own memory", stream: 4, locatedReads(store)),
             ], progress: progress)
 
         let wholes = try loop("chunks", geometry.chunkBytes, 1, operations: chunkCount, workplace)
@@ -137,7 +141,7 @@ struct ReadWorkload: Workload {
     private func yardstick(_ loop: DeviceLoop, _ name: String) -> Subject {
         let count = max(windowBytes / loop.operationBytes, 1)
         return Subject(name: name, subject: "device") { turn in
-            var generator = generator(turn, 1)
+            var generator = SeededGenerator(common.seed, turn, stream: 1)
             return try loop.run(.read, at: offsets(loop, count, &generator))
         }
     }
@@ -158,62 +162,13 @@ struct ReadWorkload: Workload {
     private func digestedReads(_ loop: DeviceLoop, _ name: String) -> Subject {
         let count = max(windowBytes / loop.operationBytes, 1)
         return Subject(name: "\(name) + digest", subject: "device") { turn in
-            var generator = generator(turn, 7)
+            var generator = SeededGenerator(common.seed, turn, stream: 7)
             return try loop.run(.readAndDigest, at: offsets(loop, count, &generator))
         }
     }
 
-    /// Layers in random order, `depth` tasks at once. `read` brings one and checks it.
-    private func layerReads(
-        _ name: String, _ store: BenchStore, stream: UInt64, _ read: @escaping LayerRead
-    ) -> Subject {
-        let count = max(windowBytes / geometry.layerBytes, 1)
-        let (depth, threads, geometry, fame) = (depth, threads, geometry, fame)
-        return Subject(name: "layer \(geometry.layerText)\(name)", subject: "chunkdb") { round in
-            var generator = generator(round, stream)
-            let chunks = fame.ranks(count, using: &generator)
-            let wanted = chunks.map { chunk in
-                WantedLayer(
-                    chunk: chunk, key: store.key(chunk),
-                    layer: Int.random(in: 0..<geometry.layerCount, using: &generator))
-            }
-            return try onThreads(threads) { thread in
-                try await withThrowingTaskGroup(of: Work.self) { group in
-                    for lane in stride(from: thread, to: depth, by: threads) {
-                        group.addTask {
-                            var work = Work()
-                            for index in stride(from: lane, to: count, by: depth) {
-                                let start = Clocks.now
-                                try await read(wanted[index], lane, &work)
-                                work.latencies.append(Clocks.now - start)
-                                work.operations += 1
-                                work.bytes += geometry.layerBytes
-                            }
-                            return work
-                        }
-                    }
-                    return try await group.reduce(Work()) { $0 + $1 }
-                }
-            }.reduce(Work()) { $0 + $1 }
-        }
-    }
-
-    private typealias LayerRead =
-        @Sendable (WantedLayer, _ lane: Int, inout Work) async throws -> Void
-
-    /// `get` of one layer, into memory that the store gives.
-    private func gets(_ store: BenchStore, _ verification: Verification) -> LayerRead {
-        { wanted, _, _ in
-            guard
-                let data = try await store.namespace.get(
-                    wanted.key, layers: wanted.layer..<wanted.layer + 1, verification: verification)
-            else { throw BenchmarkError.wrongBytes("chunk \(wanted.chunk): a miss") }
-            try store.check(data, chunk: wanted.chunk)
-        }
-    }
-
     /// `locate`, and one read of both planes into the caller's memory, verified there.
-    private func locatedReads(_ store: BenchStore) -> LayerRead {
+    private func locatedReads(_ store: BenchStore) -> LayerReads.Read {
         let kept = (0..<depth).map { _ in
             LayerMemory(
                 store.namespace.disk.makeBuffer(
@@ -252,7 +207,7 @@ struct ReadWorkload: Workload {
         let count = max(windowBytes / geometry.chunkBytes, 1)
         let (geometry, fame) = (geometry, fame)
         return Subject(name: "chunk \(geometry.sizeText)", subject: "chunkdb") { round in
-            var generator = generator(round, 5)
+            var generator = SeededGenerator(common.seed, round, stream: 5)
             let wanted = fame.ranks(count, using: &generator)
             return try blocking {
                 var work = Work()
@@ -271,15 +226,4 @@ struct ReadWorkload: Workload {
             }
         }
     }
-
-    private func generator(_ round: Int, _ stream: UInt64) -> SeededGenerator {
-        SeededGenerator(
-            seed: common.seed &+ stream << 32 &+ UInt64(bitPattern: Int64(round)) &* 0x9E37_79B9)
-    }
-}
-
-private struct WantedLayer: Sendable {
-    let chunk: Int
-    let key: ChunkKey
-    let layer: Int
 }
