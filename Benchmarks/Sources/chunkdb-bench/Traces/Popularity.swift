@@ -8,6 +8,7 @@ import Foundation
 /// Draws ranks, 0 the most popular, with probability proportional to 1/(rank + 1)^s.
 struct Popularity: Sendable {
     private let cumulative: [Double]
+    var count: Int { cumulative.count }
 
     init(count: Int, exponent: Double) {
         var sum = 0.0

@@ -87,12 +87,10 @@ struct ExtentsWorkload: Workload {
                 geometry(size), fio, in: workplace, &report, progress,
                 share: 1 / Double(sizes.count - place))
         }
-        if fio == nil { report.notes.append("SKIPPED: fio is not on the PATH") }
         report.notes += [
             "get: `get(key, layers: l..<l+1)`, key and value plane side by side, as many tasks as "
                 + "the depth on one caller thread; checked against what was put",
-            "read: one file for fio and the device loop; fio with io_uring and direct I/O, a new "
-                + "process and new memory each window",
+            "read: one file for fio and the device loop", Fio.note,
             "ours ÷: verified gets over fio",
         ]
     }
@@ -131,7 +129,6 @@ struct ExtentsWorkload: Workload {
                         try fio.run(
                             .randomReads, on: folder + "/yardstick",
                             operationBytes: geometry.layerBytes, depth: depth,
-                            byteCount: count * geometry.layerBytes,
                             seed: common.seed &+ UInt64(round + 2))
                     })
             }

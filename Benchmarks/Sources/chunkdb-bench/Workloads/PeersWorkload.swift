@@ -91,7 +91,7 @@ struct PeersWorkload: Workload {
         for kind in ForeignObjectStore.Kind.allCases where !kind.isBuilt {
             report.notes.append("SKIPPED: \(kind.rawValue); install \(kind.package) and build anew")
         }
-        if Fio() == nil { report.notes.append("SKIPPED: fio is not on the PATH") }
+        report.notes.append(Fio.note)
         report.notes += [
             "put: one after the other, durable on return; files: draft, flush, rename, and a flush "
                 + "of the directory",
@@ -349,7 +349,7 @@ private struct PeersRun {
         return Subject(name: name, subject: "fio") { round in
             try fio.run(
                 kind, on: folder + "/yardstick", operationBytes: bytes, depth: depth,
-                byteCount: byteCount, seed: common.seed &+ UInt64(round + 2))
+                seed: common.seed &+ UInt64(round + 2))
         }
     }
 
