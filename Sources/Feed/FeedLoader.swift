@@ -64,10 +64,9 @@ final class FeedLoader: Sendable {
             }
             let ahead = min(max(options.layersAhead, 1), layers.count)
             let limit = min(state.next + ahead + (isStart ? 0 : 1), layers.count)
-            let inWindow = submissionOrder.enumerated().filter {
+            let wanted = submissionOrder.enumerated().filter {
                 $0.offset < firstCount || $0.element < limit
-            }
-            let wanted = inWindow.map(\.element).filter {
+            }.map(\.element).filter {
                 if case .waiting = state.phases[$0] { true } else { false }
             }
             return (state.next, wanted)
@@ -88,6 +87,8 @@ final class FeedLoader: Sendable {
                 guard case .waiting = state.phases[position] else { return }
                 state.phases[position] = .open(OpenLayer(plan, slab))
             }
+            // The device has something to do while the next is laid out.
+            pump()
         }
         pump()
         if let refused { throw .noRoom(byteCount: refused) }
