@@ -95,10 +95,13 @@ struct SidecarTests {
             #expect(try await chunk.isIntact(in: space) == true)
             let others = try await space.sidecars([SidecarRequest(key, layers: 0..<2)])
             #expect(others == [Array(chunk.sidecars(layerCount: 3).prefix(4))])
+            // What was not handed over was no use.
+            let gets = db.counters.getCount
             do throws(StoreError) {
                 _ = try await space.sidecars([SidecarRequest(key)])
                 Issue.record("handed over")
             } catch {
+                #expect(db.counters.getCount == gets)
                 guard case .damaged(let facts) = error else { throw error }
                 #expect(facts.key == key && facts.cause.field.contains("sidecar"))
             }

@@ -11,13 +11,17 @@ import Testing
 
 @Suite("Verbs that change how much a store takes")
 struct CapacityVerbTests {
-    private func fill(_ place: Place, pinned: Set<UInt32> = []) throws {
+    private func fill(
+        _ place: Place, pinned: Set<UInt32> = [], count: UInt32 = 120,
+        segmentSize: ByteCount = .kibibytes(256)
+    ) throws {
         var options = storeOptions()
-        (options.capacity, options.segmentSize) = (.mebibytes(8), .kibibytes(256))
+        options.segmentSize = segmentSize
+        options.capacity = ByteCount(32 * segmentSize.bytes)
         let db = try ChunkDB.openAndWait(at: place.store, options: options)
         try db.wait { () async throws in
             let acme = try await db.namespace("acme", model: binding("tiny", layers: 3))
-            for owner in 0..<120 as Range<UInt32> {
+            for owner in 0..<count {
                 try await acme.put(
                     key(owner), tokens: tokens(owner),
                     layers: (0..<3).map {
@@ -29,6 +33,16 @@ struct CapacityVerbTests {
             }
             await db.close()
         }
+    }
+
+    @Test("segments draws the first bytes of a large segment")
+    func youngSegment() throws {
+        let place = try Place()
+        try fill(place, count: 8, segmentSize: .mebibytes(64))
+        let lines = place.run(["segments"]).output.split(separator: "\n")
+        let drawn = try #require(lines.first { $0.hasPrefix("segments/") })
+        // One of 32 pieces, of 2 MiB each; a few hundred KiB of it are written.
+        #expect(drawn.contains { "█▓".contains($0) } && drawn.contains("·"))
     }
 
     private func info(_ place: Place) throws -> [String: Any] {
@@ -69,6 +83,9 @@ struct CapacityVerbTests {
             #expect(pinned.exit == .usage && pinned.errors.contains("pinned"), "\(pinned.errors)")
             let small = place.run(["set-capacity", "4096"] + more)
             #expect(small.exit == .usage && small.errors.contains("at least"))
+            // Named as it was asked for, not rounded to units.
+            let tiny = place.run(["set-capacity", "1KiB"] + more)
+            #expect(tiny.exit == .usage && tiny.errors.contains("1.0 KiB: a store has at least"))
         }
         #expect(place.run(["set-capacity", "much", "--yes"]).exit == .usage)
         #expect(try place.contents() == before)
