@@ -1,16 +1,20 @@
 // The way in: a directory becomes a disk.
 
 import Glibc
+import Primitives
 
 /// Opens the directory of a store.
 ///
 /// Creating makes the directory (0700) if it is missing, and nothing in it. Reading only takes no
 /// lock and changes no byte.
 ///
+/// - Parameter core: whose steps wait for transfers; the ring's thread then runs those that the end
+///   of one makes due (`CoreThread.help`).
 /// *Throws:* `.directIORefused` where the file system has no direct I/O and `options.buffered` is
 /// not set; `.unsupportedFileSystem` for writing over a network.
 public func openDisk(
-    directory path: String, create: Bool, readOnly: Bool, options: DiskOptions = DiskOptions()
+    directory path: String, create: Bool, readOnly: Bool, options: DiskOptions = DiskOptions(),
+    helping core: CoreThread? = nil
 ) throws(DiskError) -> any Disk {
     let directory = try StoreDirectory(path: path, create: create, readOnly: readOnly)
     var place = try PlaceFacts(directory)
@@ -28,10 +32,10 @@ public func openDisk(
     let files = PosixFiles(directory: directory, place: place, options: options)
     switch options.engine {
     case .threads: return ThreadDisk(files)
-    case .ring: return try openRing(files, path)
+    case .ring: return try openRing(files, path, core)
     case .automatic:
         do throws(DiskError) {
-            return try openRing(files, path)
+            return try openRing(files, path, core)
         } catch {
             files.note("io_uring is not available (\(error)); threads instead")
             return ThreadDisk(files)
@@ -39,9 +43,11 @@ public func openDisk(
     }
 }
 
-private func openRing(_ files: PosixFiles, _ path: String) throws(DiskError) -> any Disk {
+private func openRing(
+    _ files: PosixFiles, _ path: String, _ core: CoreThread?
+) throws(DiskError) -> any Disk {
     do throws(SystemError) {
-        return try RingDisk(files)
+        return try RingDisk(files, helping: core)
     } catch {
         throw DiskError(operation: "io_uring setup", file: path, errorNumber: error.number)
     }

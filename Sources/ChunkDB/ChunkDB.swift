@@ -57,16 +57,17 @@ public final class ChunkDB: Sendable {
     public static func open(at directory: String, options: StoreOptions = .init())
         async throws(StoreError) -> ChunkDB
     {
+        let thread = CoreThread(name: "chunkdb-core")
         let disk: any Disk
         do throws(DiskError) {
             disk = try openDisk(
                 directory: directory, create: options.createsIfMissing, readOnly: false,
-                options: options.disk)
+                options: options.disk, helping: thread)
         } catch {
+            thread.finish()
             throw .log(.disk(error))
         }
         // The thread ends with the last user of the log: a call after `close` is refused on it.
-        let thread = CoreThread(name: "chunkdb-core")
         let environment = LogEnvironment(
             executor: thread, clock: SystemClock(), entropy: SystemEntropy(),
             keeper: ThreadKeeper(thread))

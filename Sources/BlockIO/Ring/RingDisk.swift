@@ -8,6 +8,7 @@
 import Dispatch
 import Foundation
 import Glibc
+import Primitives
 import Synchronization
 
 final class RingDisk: PosixDisk {
@@ -18,10 +19,10 @@ final class RingDisk: PosixDisk {
     private let pool: BufferPool
     private let isPoolRegistered: Bool
 
-    init(_ files: PosixFiles) throws(SystemError) {
+    init(_ files: PosixFiles, helping core: CoreThread?) throws(SystemError) {
         self.files = files
         queue = try RingQueue()
-        (pool, isPoolRegistered) = try Self.start(files, queue)
+        (pool, isPoolRegistered) = try Self.start(files, queue, core)
         threads = WorkThreads(name: "chunkdb-files", count: 1)
     }
 
@@ -90,17 +91,19 @@ final class RingDisk: PosixDisk {
 
     /// Starts the ring's thread, which makes the ring. *Returns:* what it could register.
     private static func start(
-        _ files: PosixFiles, _ queue: RingQueue
+        _ files: PosixFiles, _ queue: RingQueue, _ core: CoreThread?
     ) throws(SystemError) -> Memory {
         let started = Started()
-        let thread = Thread { run(files, queue, started) }
+        let thread = Thread { run(files, queue, core, started) }
         thread.name = "chunkdb-ring"
         thread.start()
         started.signal.wait()
         return try started.outcome.withLock { $0! }.get()
     }
 
-    private static func run(_ files: PosixFiles, _ queue: RingQueue, _ started: Started) {
+    private static func run(
+        _ files: PosixFiles, _ queue: RingQueue, _ core: CoreThread?, _ started: Started
+    ) {
         files.pinThread()
         var whenFinished: (@Sendable () -> Void)?
         do throws(SystemError) {
@@ -113,7 +116,7 @@ final class RingDisk: PosixDisk {
             }
             let memory = makePool(ring, files)
             let registered = memory.isRegistered ? memory.pool : nil
-            let loop = RingLoop(ring, files, queue, registered)
+            let loop = RingLoop(ring, files, queue, registered, helping: core)
             started.outcome.withLock { $0 = .success(memory) }
             started.signal.signal()
             loop.run()

@@ -8,6 +8,7 @@
 
 import CSystemCalls
 import Glibc
+import Primitives
 import Synchronization
 
 final class RingLoop {
@@ -19,6 +20,8 @@ final class RingLoop {
     /// The region that is registered as buffer 0, if any.
     private let pool: BufferPool?
     private let depth: Int
+    /// Whose steps wait for transfers.
+    private let core: CoreThread?
 
     private var pieces: [RingPiece?]
     private var freePlaces: [Int]
@@ -33,8 +36,10 @@ final class RingLoop {
     private var whenFinished: (@Sendable () -> Void)?
 
     init(
-        _ ring: consuming Ring, _ files: PosixFiles, _ queue: RingQueue, _ pool: BufferPool?
+        _ ring: consuming Ring, _ files: PosixFiles, _ queue: RingQueue, _ pool: BufferPool?,
+        helping core: CoreThread?
     ) {
+        self.core = core
         depth = files.options.boundedDepth
         pieces = Array(repeating: nil, count: depth)
         freePlaces = Array((0..<depth).reversed())
@@ -57,7 +62,8 @@ final class RingLoop {
             // While no place is free, a new request could not be issued: nothing to wake for.
             let mayWait = again.isEmpty && (isFull || queue.prepareToSleep())
             submit(waiting: mayWait)
-            for completion in ring.reap(limit: 2 * depth) { complete(completion) }
+            queue.noteAwake()
+            if let core { core.help(after: reap) } else { reap() }
         }
     }
 
@@ -140,6 +146,10 @@ final class RingLoop {
     }
 
     // MARK: In
+
+    private func reap() {
+        for completion in ring.reap(limit: 2 * depth) { complete(completion) }
+    }
 
     private func complete(_ completion: Ring.Completion) {
         if completion.userData == Self.wakeData {

@@ -60,5 +60,8 @@ final class RingQueue: Sendable {
         }
     }
 
+    /// Whatever woke the thread: no item needs to any more.
+    func noteAwake() { state.withLock { $0.isSleeping = false } }
+
     func silence() { SystemCalls.silence(event) }
 }
