@@ -31,6 +31,8 @@ public struct ChunkWriter: ~Copyable {
     private(set) var nextLayer = 0
     private var recordIndex = 0
     private var digests: [[Digest128]]
+    /// What is staged and has no digests yet: while the device is idle it gets its bytes first.
+    private var undigested: [(bytes: [UInt8], paddedBytes: Int)] = []
     /// An `append` was cancelled within a layer: no commit can follow.
     private(set) var isCancelled = false
     private var staging: StagingBuffer?
@@ -184,8 +186,8 @@ extension ChunkWriter {
         if staging == nil {
             stagingOffset = reservation.location.offset + row.offset
         }
-        digests[recordIndex] += PlaneDigests.make(
-            bytes, paddedTo: padded, blockBytes: 1 << Int(namespace.core.options.digestBlockShift))
+        undigested.append((bytes, padded))
+        if !writes.isEmpty { digestStaged() }
         var copied = 0
         while copied < padded {
             if staging == nil {
@@ -209,27 +211,35 @@ extension ChunkWriter {
 
     /// Sends what is staged; whole units, since planes are padded.
     private mutating func flushStaging() {
-        guard let buffer = staging else { return }
-        staging = nil
-        let pool = namespace.core.staging
-        let slice = buffer.slice
-        writes.start(
-            namespace.core.disk, reservation.handle.file, at: stagingOffset,
-            slice.holding(reservation.hold)
-        ) {
-            pool.give(buffer)
+        if let buffer = staging {
+            staging = nil
+            let pool = namespace.core.staging
+            let slice = buffer.slice
+            writes.start(
+                namespace.core.disk, reservation.handle.file, at: stagingOffset,
+                slice.holding(reservation.hold)
+            ) {
+                pool.give(buffer)
+            }
+            stagingOffset += UInt64(slice.byteCount)
         }
-        stagingOffset += UInt64(slice.byteCount)
+        digestStaged()
     }
+
+    private mutating func digestStaged() {
+        for (bytes, paddedBytes) in undigested {
+            digests[recordIndex] += PlaneDigests.make(
+                bytes, paddedTo: paddedBytes, blockBytes: digestBlockBytes)
+        }
+        undigested.removeAll(keepingCapacity: true)
+    }
+
+    private var digestBlockBytes: Int { 1 << Int(namespace.core.options.digestBlockShift) }
 
     private mutating func submit(
         _ buffer: consuming AlignedBuffer, layer: Int, extentIndex: Int
     ) async throws(StoreError) {
         let row = row(layer: layer, extentIndex: extentIndex)
-        let blockBytes = 1 << Int(namespace.core.options.digestBlockShift)
-        digests[recordIndex] += unsafe buffer.withBytes { bytes in
-            unsafe ExtentDigests.make(bytes, blockBytes: blockBytes)
-        }
         let used = UInt64(row.storedBytes)
         namespace.core.count { $0.uncopiedBytes += used }
         try await waitForWrites(below: Self.writeDepth)
@@ -238,6 +248,10 @@ extension ChunkWriter {
             namespace.core.disk, reservation.handle.file,
             at: reservation.location.offset + row.offset,
             buffer.slice.holding(reservation.hold), done: {})
+        let blockBytes = digestBlockBytes
+        digests[recordIndex] += unsafe buffer.withBytes { bytes in
+            unsafe ExtentDigests.make(bytes, blockBytes: blockBytes)
+        }
     }
 
     private mutating func finishLayer() async throws(StoreError) {

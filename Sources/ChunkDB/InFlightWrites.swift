@@ -29,6 +29,8 @@ final class InFlightWrites: Sendable {
     /// The first write error so far.
     var error: DiskError? { state.withLock { $0.error } }
 
+    var isEmpty: Bool { state.withLock { $0.count == 0 } }
+
     private func finish(_ result: Result<Int, DiskError>) {
         let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             state.count -= 1
