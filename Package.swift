@@ -134,7 +134,8 @@ let package = Package(
             name: "StoreTestSupportTests", dependencies: ["StoreTestSupport", "BlockIO", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
-            name: "ChunkFormatTests", dependencies: ["ChunkFormat", "KVModel", "Primitives"],
+            name: "ChunkFormatTests",
+            dependencies: ["ChunkFormat", "CXXHash", "KVModel", "Primitives"],
             swiftSettings: testRules),
         .testTarget(
             name: "CodecsTests", dependencies: ["Codecs", "KVModel", "Primitives"],

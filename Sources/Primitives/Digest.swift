@@ -19,7 +19,7 @@ public struct Digest128: Hashable, Sendable, CustomStringConvertible {
     /// XXH3-128 of the bytes, seed 0. *Complexity:* O(n), about the speed of memory.
     public init(hashing bytes: UnsafeRawBufferPointer) {
         // SAFETY: the base address and the count come from one buffer; XXH3 only reads it.
-        let hash = unsafe XXH3_128bits(bytes.baseAddress, bytes.count)
+        let hash = unsafe cxxhash_digest(bytes.baseAddress, bytes.count)
         self.init(high: hash.high64, low: hash.low64)
     }
 

@@ -1,3 +1,4 @@
+import CXXHash
 import ChunkFormat
 import KVModel
 import Primitives
@@ -123,5 +124,25 @@ import Testing
         var writer = FieldWriter(byteCount: 16)
         writer.put(at: 0, bigEndianBytes(0x99aa_06d3_0147_98d8))
         #expect(writer.bytes.prefix(2) == [0x99, 0xaa])
+    }
+
+    /// The library's forms for wider vectors say what its plain one says: every length up to two
+    /// stripes beyond a block, and around a digest block, from addresses of every kind.
+    @Test func digestsDoNotDependOnTheProcessor() {
+        let bytes = (0..<(66 << 10)).map { UInt8(truncatingIfNeeded: $0 &* 167 &+ $0 >> 7) }
+        let lengths = Array(0...1_160) + [65_535, 65_536, 65_537, 66_000]
+        var differences: [Int] = []
+        unsafe bytes.withUnsafeBytes { all in
+            for length in lengths {
+                let start = length % 61
+                let part = unsafe UnsafeRawBufferPointer(rebasing: all[start..<start + length])
+                let plain = unsafe XXH3_128bits(part.baseAddress, length)
+                let digest = unsafe Digest128(hashing: part)
+                if digest != Digest128(high: plain.high64, low: plain.low64) {
+                    differences.append(length)
+                }
+            }
+        }
+        #expect(differences.isEmpty)
     }
 }
