@@ -8,8 +8,8 @@ import Primitives
 /// Creating makes the directory (0700) if it is missing, and nothing in it. Reading only takes no
 /// lock and changes no byte.
 ///
-/// - Parameter core: whose steps wait for transfers; the ring's thread then runs those that the end
-///   of one makes due (`CoreThread.help`).
+/// - Parameter core: whose steps wait for transfers; the ring's thread runs some of them when it
+///   has nothing else to do (`CoreThread.help`).
 /// *Throws:* `.directIORefused` where the file system has no direct I/O and `options.buffered` is
 /// not set; `.unsupportedFileSystem` for writing over a network.
 public func openDisk(

@@ -3,8 +3,8 @@
 // The life of a put
 //   1  `Namespace.beginPut` plans where every byte will stand (VariantPlan) and reserves it in the
 //   log.
-//   2  `ChunkWriter.append` digests each layer's planes and sends them to disk while the next layer
-//      is computed; the disk is written in order, with direct I/O.
+//   2  `ChunkWriter.append` sends each layer's planes to disk, and digests them, while the next
+//      layer is computed; the disk is written in order, with direct I/O.
 //   3  `ChunkWriter.commit` sends the sealed headers, waits for every write, and joins a group.
 //   4  The log's core writes one commit record that names the group's records, and flushes.
 //   5  Only now the index knows the chunk, the next lookup finds it, and the caller returns.

@@ -1,4 +1,4 @@
-// A put in progress: layers come one after the other, are digested, and go to disk while the next
+// A put in progress: layers come one after the other, go to disk, and are digested while the next
 // are computed. Nothing is visible before `commit`; a writer that ends without it leaves nothing
 // but dead bytes that cleaning returns.
 
@@ -62,7 +62,8 @@ public struct ChunkWriter: ~Copyable {
 
     /// Appends the next layer's planes: `[token][kv head][dim]`, `tokenCount` × row bytes each.
     ///
-    /// The bytes are copied once, into staging; the call returns while they are on their way.
+    /// The bytes are copied once, into staging; the call returns while they are on their way. The
+    /// arrays themselves may be kept until the staged MiB is.
     /// *Throws:* `.shape` when layer or size is not what the binding says; nothing was taken then.
     /// `.cancelled` when the caller's task is; the writer is of no use afterwards.
     public mutating func append(layer: Int, keys: [UInt8], values: [UInt8])

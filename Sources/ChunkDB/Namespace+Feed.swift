@@ -66,7 +66,7 @@ extension Namespace {
     /// By the store's clock.
     public var monotonicNanoseconds: UInt64 { core.environment.clock.monotonicNanoseconds }
 
-    /// Calls `body` after so long or somewhat later, on the store's own thread; must be short.
+    /// Calls `body` after so long or somewhat later, on a thread of the store's own; must be short.
     public func after(nanoseconds: UInt64, _ body: @escaping @Sendable () -> Void) {
         // The core keeps the thread.
         Task(executorPreference: core.environment.executor) { [core] in

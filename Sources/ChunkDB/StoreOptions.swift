@@ -49,12 +49,12 @@ public struct StoreOptions: Sendable {
     /// What cleaning may copy in a second while nobody waits for it; `nil`: as fast as it can. A
     /// put that finds no room ends the restraint.
     public var cleaningBandwidth: ByteCount?
-    /// Told of each variant that was forgotten to make room, from the store's own thread; must be
-    /// short.
+    /// Told of each variant that was forgotten to make room, from a thread of the store's own; must
+    /// be short, and wait for nothing of the store.
     public var evictionObserver:
         (@Sendable (_ namespace: String, _ key: ChunkKey, _ variant: VariantID) -> Void)?
-    /// Told of every use, and of every put of a chunk that was not there, from the caller's or the
-    /// store's thread; must be short.
+    /// Told of every use, and of every put of a chunk that was not there, from the caller's or a
+    /// thread of the store's own; must be short, and wait for nothing of the store.
     public var requestObserver: (@Sendable (StoreRequest) -> Void)?
     /// Told what opening found and what failed in the background; silent by default. Messages hold
     /// no payload, no tokens and no secrets.

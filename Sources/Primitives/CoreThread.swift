@@ -1,6 +1,6 @@
-// The core's own thread. Whose end of a transfer makes a step of the core due may run that step
-// itself, if the core is at none: a durable put waits for the disk three times, and each time
-// would wake this thread, which would wake the disk's.
+// The core's own thread, and how the disk's stands in for it: a durable put waits for the disk
+// three times, and each time would wake this thread, which would wake the disk's. So the disk's
+// thread runs the step that the end of a transfer made due, if neither has anything else to do.
 
 import Foundation
 import Glibc
@@ -10,7 +10,7 @@ public final class CoreThread: StoreExecutor {
     private let queue = JobQueue()
     /// The thread that is about to help; 0 for none.
     private let helper = Atomic<UInt>(0)
-    /// The disk must not be kept waiting: whoever helps leaves what is left after so long.
+    /// Who may be asked for a transfer any time helps no longer, but for the step that it is at.
     private static let helpTime = Duration.microseconds(200)
 
     public init(name: String) {
@@ -18,7 +18,7 @@ public final class CoreThread: StoreExecutor {
         let thread = Thread { [self] in
             var hasRun = false
             while let jobs = queue.next(hasRun: hasRun) {
-                run(jobs)
+                for job in jobs { run(job) }
                 hasRun = true
             }
         }
@@ -40,26 +40,29 @@ public final class CoreThread: StoreExecutor {
         CallerExecutor().run(operation)
     }
 
-    /// Runs `body`, and then, on the calling thread too, the steps that it made due and those that
-    /// these made due, while nobody else runs any and time permits. One helper at a time.
-    package func help(after body: () -> Void) {
+    /// Runs `body`; then, if that says that there is nothing else to do, steps that wait, those
+    /// that it made due among them, on the calling thread: while the core's own is at none, and
+    /// until time is up after one of them. One helper at a time.
+    package func help(after body: () -> Bool) {
         helper.store(UInt(pthread_self()), ordering: .relaxed)
-        body()
+        let isIdle = body()
         helper.store(0, ordering: .relaxed)
-        var jobs = queue.nextForHelper(hasRun: false, mayGoOn: true)
+        var jobs = queue.nextForHelper(hasRun: false, rest: [], mayGoOn: isIdle)
         if jobs.isEmpty { return }
-        let begin = ContinuousClock.now
+        let end = ContinuousClock.now + Self.helpTime
         while !jobs.isEmpty {
-            run(jobs)
-            jobs = queue.nextForHelper(
-                hasRun: true, mayGoOn: ContinuousClock.now - begin < Self.helpTime)
+            var rest = jobs[...]
+            var hasTime = true
+            while hasTime, let job = rest.popFirst() {
+                run(job)
+                hasTime = ContinuousClock.now < end
+            }
+            jobs = queue.nextForHelper(hasRun: true, rest: rest, mayGoOn: hasTime)
         }
     }
 
-    private func run(_ jobs: [UnownedJob]) {
-        for job in jobs {
-            unsafe job.runSynchronously(
-                isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
-        }
+    private func run(_ job: UnownedJob) {
+        unsafe job.runSynchronously(
+            isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
     }
 }

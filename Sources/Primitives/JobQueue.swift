@@ -74,10 +74,12 @@ final class JobQueue: Sendable {
     ///
     /// - Parameters:
     ///   - hasRun: some were returned before.
+    ///   - rest: those of them that were not run.
     ///   - mayGoOn: whether it has time for more.
-    func nextForHelper(hasRun: Bool, mayGoOn: Bool) -> [UnownedJob] {
+    func nextForHelper(hasRun: Bool, rest: ArraySlice<UnownedJob>, mayGoOn: Bool) -> [UnownedJob] {
         let (jobs, mustWake) = state.withLock { state in
             if hasRun { state.isRunning = false }
+            state.jobs.insert(contentsOf: rest, at: 0)
             let jobs = mayGoOn ? state.take() : []
             return (jobs, state.mustWake())
         }

@@ -44,7 +44,10 @@ import Testing
                 let waiter = Waiter()
                 Task(executorPreference: core) { await waiter.run() }
                 while !waiter.hasBegun { sched_yield() }
-                core.help { waiter.give() }
+                core.help {
+                    waiter.give()
+                    return true
+                }
                 let isOurs = waiter.threadOfStep == UInt(pthread_self())
                 while waiter.threadOfStep == 0 { sched_yield() }
                 if isOurs { return true }
@@ -65,11 +68,15 @@ import Testing
                     Task(executorPreference: core) { await waiter.run() }
                     if round.isMultiple(of: 2) { while !waiter.hasBegun { sched_yield() } }
                 }
-                core.help { waiters[0].give() }
+                core.help {
+                    waiters[0].give()
+                    return !round.isMultiple(of: 3)
+                }
                 waiters[1].give()
                 core.help {
                     waiters[2].give()
                     Task(executorPreference: core) {}
+                    return true
                 }
                 for waiter in waiters { while waiter.threadOfStep == 0 { sched_yield() } }
             }
@@ -103,7 +110,7 @@ import Testing
         let steps = Steps()
         async let ended: Void = onOwnThread {
             steps.helper.store(UInt(pthread_self()), ordering: .relaxed)
-            while !steps.isOver.load(ordering: .acquiring) { core.help {} }
+            while !steps.isOver.load(ordering: .acquiring) { core.help { true } }
         }
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<4 {
@@ -130,7 +137,7 @@ import Testing
             while !steps.isOver.load(ordering: .acquiring) { await Task.yield() }
         }
         await onOwnThread {
-            for _ in 0..<100 { core.help {} }
+            for _ in 0..<100 { core.help { true } }
         }
         steps.isOver.store(true, ordering: .releasing)
         await busy.value
@@ -148,6 +155,7 @@ import Testing
                 core.help {
                     waiter.give()
                     core.finish()
+                    return true
                 }
             }
             while waiter.threadOfStep == 0 { await Task.yield() }

@@ -1,4 +1,5 @@
-// The ring's own thread: takes requests, keeps the device's queue full, hands completions out.
+// The ring's own thread: takes requests, keeps the device's queue full, hands completions out, and
+// while it has nothing else to do helps the core (`CoreThread.help`).
 //
 // A turn of the loop is one system call at most: it submits what is new and waits for what is due.
 // The device gets as many bytes as keep it busy, in the order in which they were asked for; the
@@ -57,13 +58,12 @@ final class RingLoop {
         while true {
             for item in queue.take() { accept(item) }
             issue()
-            let isIdle = freePlaces.count == depth
-            if isIdle && waiting.isEmpty && again.isEmpty && whenFinished != nil { break }
+            if isIdle && whenFinished != nil { break }
             // While no place is free, a new request could not be issued: nothing to wake for.
             let mayWait = again.isEmpty && (isFull || queue.prepareToSleep())
             submit(waiting: mayWait)
             queue.noteAwake()
-            if let core { core.help(after: reap) } else { reap() }
+            if let core { core.help(after: reap) } else { _ = reap() }
         }
     }
 
@@ -147,8 +147,15 @@ final class RingLoop {
 
     // MARK: In
 
-    private func reap() {
-        for completion in ring.reap(limit: 2 * depth) { complete(completion) }
+    /// Hands out what has ended. *Returns:* whether that was all, and nothing new was asked for.
+    private func reap() -> Bool {
+        let completions = ring.reap(limit: 2 * depth)
+        for completion in completions { complete(completion) }
+        return isIdle && !completions.contains { $0.userData == Self.wakeData }
+    }
+
+    private var isIdle: Bool {
+        freePlaces.count == depth && waiting.isEmpty && again.isEmpty
     }
 
     private func complete(_ completion: Ring.Completion) {
