@@ -20,8 +20,10 @@ import Testing
         func run() async {
             isBegun.store(true, ordering: .releasing)
             _ = await signal.value()
-            thread.store(UInt(pthread_self()), ordering: .releasing)
+            note()
         }
+
+        func note() { thread.store(UInt(pthread_self()), ordering: .releasing) }
     }
 
     /// Runs `body` on a thread that is nobody's.
@@ -55,6 +57,32 @@ import Testing
             return false
         }
         #expect(isHelped)
+    }
+
+    /// The ring's thread is that helper.
+    @Test(.enabled(if: Place.isRingPossible, "io_uring is forbidden here"))
+    func theRingHelps() async throws {
+        let core = CoreThread(name: "core")
+        defer { core.finish() }
+        let disk = try Place().openDisk(.ring, helping: core)
+        let file = try await disk.open("file", .createNew)
+        let buffer = disk.makeBuffer(byteCount: 4_096)
+        let slice = buffer.slice
+        var isHelped = false
+        for _ in 0..<1_000 where !isHelped {
+            let (waiter, ended) = (Waiter(), Waiter())
+            Task(executorPreference: core) { await waiter.run() }
+            while !waiter.hasBegun { await Task.yield() }
+            disk.submit(
+                IORequest(.write, file: file, offset: 0, slice: slice) { _ in
+                    ended.note()
+                    waiter.give()
+                })
+            while waiter.threadOfStep == 0 { await Task.yield() }
+            isHelped = waiter.threadOfStep == ended.threadOfStep
+        }
+        #expect(isHelped)
+        await disk.shutdown()
     }
 
     /// What a helper is given and leaves, and what comes meanwhile, is the core's.

@@ -1,6 +1,7 @@
 import BlockIO
 import Foundation
 import Glibc
+import Primitives
 import Synchronization
 import Testing
 
@@ -26,7 +27,7 @@ struct Place: Sendable {
     /// Where O_DIRECT is refused, buffered; the suite says so once.
     func openDisk(
         _ engine: DiskEngine, create: Bool = true, readOnly: Bool = false,
-        _ change: (inout DiskOptions) -> Void = { _ in }
+        helping core: CoreThread? = nil, _ change: (inout DiskOptions) -> Void = { _ in }
     ) throws -> any Disk {
         var options = DiskOptions()
         options.engine = engine
@@ -34,7 +35,7 @@ struct Place: Sendable {
         options.buffered = !Place.isDirectPossible
         change(&options)
         return try BlockIO.openDisk(
-            directory: path, create: create, readOnly: readOnly, options: options)
+            directory: path, create: create, readOnly: readOnly, options: options, helping: core)
     }
 
     /// Whether the machine's temporary directory takes O_DIRECT.
