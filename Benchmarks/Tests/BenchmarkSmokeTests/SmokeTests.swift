@@ -92,7 +92,8 @@ struct SmokeTests {
         ),
         "peers": (
             [
-                "bytesPerSecond", "ratioToDevice", "oursRatio", "storedBytesPerPayloadByte",
+                "bytesPerSecond", "ratioToDevice", "oursRatio", "oursRatioLow",
+                "storedBytesPerPayloadByte",
                 "operationsPerSecond", "p50Nanoseconds",
             ], PeersWorkload.subjects
         ),

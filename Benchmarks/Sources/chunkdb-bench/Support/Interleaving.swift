@@ -53,6 +53,7 @@ struct Subject {
 struct Tally {
     private(set) var rates: [Double] = []
     private(set) var ratios: [Double] = []
+    private var oursRatios: [Double] = []
     private var operationRates: [Double] = []
     private var latencies = Latencies()
     private var phases: [String: [Double]] = [:]
@@ -83,6 +84,11 @@ struct Tally {
 
     mutating func add(ratio: Double) { ratios.append(ratio) }
 
+    /// What `ours` did of the yardstick for each share of it that this one did in the same round.
+    mutating func compare(with ours: Tally) {
+        oursRatios = zip(ours.ratios, ratios).map { $0 / $1 }
+    }
+
     func result(name: String, subject: String) -> BenchmarkResult {
         BenchmarkResult(
             name: name, subject: subject, metrics: metrics, latencyCurve: latencies.curve)
@@ -108,13 +114,20 @@ struct Tally {
             metrics["ratioLow"] = ratios.min()!
             metrics["ratioHigh"] = ratios.max()!
         }
+        if !oursRatios.isEmpty {
+            metrics["oursRatio"] = median(oursRatios)
+            metrics["oursRatioLow"] = oursRatios.min()!
+            metrics["oursRatioHigh"] = oursRatios.max()!
+        }
         return metrics
     }
 }
 
-/// Runs subjects against one yardstick. Without one, the subjects just take turns.
+/// Runs subjects against one yardstick. Without one, the subjects just take turns. With the index of
+/// ours among them, all others are told how many times theirs ours is, round by round.
 func interleave(
-    rounds: TimeBudget.Rounds, yardstick: Subject?, subjects: [Subject], progress: Progress
+    rounds: TimeBudget.Rounds, yardstick: Subject?, subjects: [Subject], ours: Int? = nil,
+    progress: Progress
 ) throws -> [BenchmarkResult] {
     func window(_ subject: Subject, _ round: Int, _ tally: inout Tally) throws -> Double {
         let start = Clocks()
@@ -142,6 +155,11 @@ func interleave(
             turn += 1
             tallies[index].add(ratio: rate / ((earlier + later) / 2))
             before = later
+        }
+    }
+    if let ours {
+        for index in tallies.indices where index != ours {
+            tallies[index].compare(with: tallies[ours])
         }
     }
     var results = zip(subjects, tallies).map { subject, tally in

@@ -1,6 +1,7 @@
 // Single layers of a store in random order, as many tasks at once as the yardstick has transfers.
 
 import ChunkDB
+import Synchronization
 
 struct LayerReads: Sendable {
     struct Wanted: Sendable {
@@ -34,12 +35,14 @@ struct LayerReads: Sendable {
                     chunk: chunk, key: keys[chunk],
                     layer: Int.random(in: 0..<geometry.layerCount, using: &generator))
             }
+            // Whoever is done takes the next: fixed shares would end with the slowest one alone.
+            let next = Counter()
             return try onThreads(threads) { [depth, threads] thread in
                 try await withThrowingTaskGroup(of: Work.self) { group in
                     for lane in stride(from: thread, to: depth, by: threads) {
                         group.addTask {
                             var work = Work()
-                            for index in stride(from: lane, to: count, by: depth) {
+                            while let index = next.take(below: count) {
                                 let start = Clocks.now
                                 try await read(wanted[index], lane, &work)
                                 work.latencies.append(Clocks.now - start)
@@ -52,6 +55,15 @@ struct LayerReads: Sendable {
                     return try await group.reduce(Work()) { $0 + $1 }
                 }
             }.reduce(Work()) { $0 + $1 }
+        }
+    }
+
+    private final class Counter: Sendable {
+        private let next = Atomic(0)
+
+        func take(below count: Int) -> Int? {
+            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+            return index < count ? index : nil
         }
     }
 

@@ -308,16 +308,11 @@ private struct PeersRun {
     private func ask(_ yardstick: Subject, _ subjects: [Subject?], _ progress: Progress) throws
         -> [BenchmarkResult]
     {
-        var results = try interleave(
+        let subjects = subjects.compactMap { $0 }
+        return try interleave(
             rounds: budget.rounds(roundCount, share: share), yardstick: yardstick,
-            subjects: subjects.compactMap { $0 },
+            subjects: subjects, ours: subjects.firstIndex { $0.subject == "chunkdb" },
             progress: progress)
-        let ours = results.first { $0.subject == "chunkdb" }?.metrics["ratioToDevice"]
-        for index in results.indices where results[index].subject != "chunkdb" {
-            guard let ours, let theirs = results[index].metrics["ratioToDevice"] else { continue }
-            results[index].metrics["oursRatio"] = ours / theirs
-        }
-        return results
     }
 
     private func loop(_ name: String, _ bytes: Int, _ depth: Int, objects: Int) throws
