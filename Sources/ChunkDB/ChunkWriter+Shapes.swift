@@ -50,12 +50,40 @@ extension ChunkWriter {
         }
     }
 
-    func requireZeroPadding(_ buffer: borrowing AlignedBuffer, _ what: String)
-        throws(StoreError)
-    {
-        let used = namespace.binding.rowBytes(layer: nextLayer) * tokens.count
+    /// Of a buffer with all planes of the layers in turn.
+    func requireShape(layers: Range<Int>, _ planes: borrowing AlignedBuffer) throws(StoreError) {
+        guard layers.lowerBound == nextLayer, !layers.isEmpty,
+            layers.upperBound <= namespace.binding.layerCount
+        else {
+            throw .shape(
+                what: "layers",
+                expected: "some of \(nextLayer)..<\(namespace.binding.layerCount), from the first",
+                found: "\(layers)")
+        }
+        let expected = layers.reduce(0) { $0 + 2 * paddedBytes(layer: $1) }
+        guard planes.byteCount == expected else {
+            throw .shape(
+                what: "planes of layers \(layers)", expected: "\(expected) bytes",
+                found: "\(planes.byteCount)")
+        }
+        try requireAlignment(planes)
+        var offset = 0
+        for layer in layers {
+            for what in ["keys", "values"] {
+                let place = offset..<offset + paddedBytes(layer: layer)
+                try requireZeroPadding(planes, place, layer: layer, "\(what) of layer \(layer)")
+                offset = place.upperBound
+            }
+        }
+    }
+
+    /// - Parameter place: of a plane and its padding, in the buffer.
+    func requireZeroPadding(
+        _ buffer: borrowing AlignedBuffer, _ place: Range<Int>, layer: Int, _ what: String
+    ) throws(StoreError) {
+        let used = namespace.binding.rowBytes(layer: layer) * tokens.count
         let isZero = unsafe buffer.withBytes { bytes in
-            unsafe bytes[used...].allSatisfy { $0 == 0 }
+            unsafe bytes[place].dropFirst(used).allSatisfy { $0 == 0 }
         }
         guard isZero else {
             throw .shape(what: what, expected: "zeros behind \(used) bytes", found: "others")

@@ -80,9 +80,9 @@ public struct ChunkWriter: ~Copyable {
     mutating func appendStored(layer: Int, keys: [UInt8], values: [UInt8])
         async throws(StoreError)
     {
-        try await append(keys, row(layer: layer, extentIndex: 0))
-        try await append(values, row(layer: layer, extentIndex: 1))
-        try await finishLayer()
+        let rows = planeRows(layer..<layer + 1)
+        for (bytes, row) in zip([keys, values], rows) { try await append(bytes, row) }
+        try await finishLayers(before: layer + 1)
     }
 
     /// Appends the next layer's planes from the caller's own buffers, which go to the disk without
@@ -99,12 +99,34 @@ public struct ChunkWriter: ~Copyable {
             expected: padded)
         try requireAlignment(keys)
         try requireAlignment(values)
-        try requireZeroPadding(keys, "keys of layer \(layer)")
-        try requireZeroPadding(values, "values of layer \(layer)")
+        try requireZeroPadding(keys, 0..<padded, layer: layer, "keys of layer \(layer)")
+        try requireZeroPadding(values, 0..<padded, layer: layer, "values of layer \(layer)")
         flushStaging()
-        try await submit(keys, layer: layer, extentIndex: 0)
-        try await submit(values, layer: layer, extentIndex: 1)
-        try await finishLayer()
+        let rows = planeRows(layer..<layer + 1)
+        _ = try await submit(keys, from: 0, rows.prefix(1))
+        _ = try await submit(values, from: 0, rows.suffix(1))
+        try await finishLayers(before: layer + 1)
+    }
+
+    /// Appends whole layers from one buffer of the caller's, as who keeps a chunk's layers side by
+    /// side has them: it goes to the disk without a copy, in few large writes. For each layer in
+    /// turn it holds the key plane and the value plane, each with zeros behind it up to the
+    /// alignment unit. The memory is given back when its last write has ended.
+    /// *Throws:* as above; nothing was taken then.
+    public mutating func append(layers: Range<Int>, planes: consuming AlignedBuffer)
+        async throws(StoreError)
+    {
+        try core.gate.enter()
+        defer { core.gate.leave() }
+        try requireSound()
+        try requireShape(layers: layers, planes)
+        flushStaging()
+        var offset = 0
+        while nextLayer < layers.upperBound {
+            let end = min(layers.upperBound, record.layers.upperBound)
+            offset += try await submit(planes, from: offset, planeRows(nextLayer..<end))
+            try await finishLayers(before: end)
+        }
     }
 
     /// Makes the chunk visible.
@@ -176,8 +198,10 @@ extension ChunkWriter {
     private var reservation: Reservation { reservations[recordIndex] }
     private var record: RecordPlan { plan.records[recordIndex] }
 
-    private func row(layer: Int, extentIndex: Int) -> ExtentRow {
-        record.extents[(layer - record.layers.lowerBound) * 2 + extentIndex]
+    /// Keys and values of each; the layers are of the record at hand.
+    private func planeRows(_ layers: Range<Int>) -> ArraySlice<ExtentRow> {
+        let first = record.layers.lowerBound
+        return record.extents[(layers.lowerBound - first) * 2..<(layers.upperBound - first) * 2]
     }
 
     /// Copies one extent and its padding into staging; full buffers leave for the disk.
@@ -237,27 +261,39 @@ extension ChunkWriter {
 
     private var digestBlockBytes: Int { 1 << Int(namespace.core.options.digestBlockShift) }
 
+    /// Sends neighbouring extents, which stand side by side in the buffer too, as one write.
+    /// *Returns:* its bytes.
     private mutating func submit(
-        _ buffer: consuming AlignedBuffer, layer: Int, extentIndex: Int
-    ) async throws(StoreError) {
-        let row = row(layer: layer, extentIndex: extentIndex)
-        let used = UInt64(row.storedBytes)
-        namespace.core.count { $0.uncopiedBytes += used }
+        _ buffer: borrowing AlignedBuffer, from start: Int, _ rows: ArraySlice<ExtentRow>
+    ) async throws(StoreError) -> Int {
+        let unit = core.log.superblock.alignmentUnit
+        let byteCounts = rows.map { Int($0.paddedBytes(unit: unit)) }
+        let byteCount = byteCounts.reduce(0, +)
+        let used = rows.reduce(0) { $0 + $1.storedBytes }
+        core.count { $0.uncopiedBytes += used }
         try await waitForWrites(below: Self.writeDepth)
-        // The slice's owner keeps the memory; its last name ends with this call.
+        // The slice's owner keeps the memory; its last name ends with the caller.
         writes.start(
-            namespace.core.disk, reservation.handle.file,
-            at: reservation.location.offset + row.offset,
-            buffer.slice.holding(reservation.hold), done: {})
-        let blockBytes = digestBlockBytes
-        digests[recordIndex] += unsafe buffer.withBytes { bytes in
-            unsafe ExtentDigests.make(bytes, blockBytes: blockBytes)
+            core.disk, reservation.handle.file,
+            at: reservation.location.offset + rows.first!.offset,
+            buffer.slice.slice(offset: start, byteCount: byteCount).holding(reservation.hold),
+            done: {})
+        var offset = start
+        for byteCount in byteCounts {
+            digests[recordIndex] += unsafe buffer.withBytes { bytes in
+                // SAFETY: the extents fill the slice, which is inside the buffer.
+                unsafe ExtentDigests.make(
+                    UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + byteCount]),
+                    blockBytes: digestBlockBytes)
+            }
+            offset += byteCount
         }
+        return byteCount
     }
 
-    private mutating func finishLayer() async throws(StoreError) {
-        nextLayer += 1
-        guard nextLayer == record.layers.upperBound else { return }
+    private mutating func finishLayers(before end: Int) async throws(StoreError) {
+        nextLayer = end
+        guard end == record.layers.upperBound else { return }
         let rows = record.extents.filter { $0.kind == .sidecar }
         let sidecars = sidecars.filter { record.layers.contains($0.layer) }
         for (sidecar, row) in zip(sidecars, rows) { try await append(sidecar.bytes, row) }

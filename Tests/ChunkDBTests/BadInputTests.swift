@@ -150,50 +150,6 @@ struct BadInputTests {
         try await writer.append(layer: layer, keys: planes.keys, values: planes.values)
     }
 
-    @Test("buffers that are not padded with zeros, or not aligned, are refused and harm nothing")
-    func buffers() throws {
-        let place = StorePlace(.simulated(seed: 1))
-        try place.session { db in
-            let space = try await db.namespace("acme", model: oddBinding(layers: 1))
-            let chunk = TestChunk(1, tokenCount: 10)  // 3,000 of 4,096 bytes.
-            var writer = try await space.beginPut(chunk.key(in: space), tokens: chunk.tokens)
-            var dirty = AlignedBuffer(byteCount: 4_096)
-            dirty.withMutableBytes { $0[4_000] = 1 }
-            do {
-                try await writer.append(
-                    layer: 0, keys: dirty, values: AlignedBuffer(byteCount: 4_096))
-                Issue.record("dirty padding was taken")
-            } catch StoreError.shape {}
-            do {
-                try await writer.append(
-                    layer: 0, keys: AlignedBuffer(byteCount: 3_000),
-                    values: AlignedBuffer(byteCount: 4_096))
-                Issue.record("a short buffer was taken")
-            } catch StoreError.shape {}
-            do {
-                // Two of them 16 bytes apart cannot both be aligned to 4,096.
-                let storage = OffsetStorage()
-                try await writer.append(
-                    layer: 0, keys: AlignedBuffer(storage: storage),
-                    values: AlignedBuffer(byteCount: 4_096))
-                Issue.record("an unaligned buffer was taken")
-            } catch StoreError.shape {}
-            try await chunk.put(in: space)
-            #expect(try await chunk.isIntact(in: space) == true)
-        }
-    }
-
-    /// 4,096 bytes that begin 16 bytes behind a boundary.
-    private final class OffsetStorage: BufferStorage, @unchecked Sendable {
-        private let memory: UnsafeMutableRawPointer
-        init() {
-            memory = .allocate(byteCount: 8_192, alignment: 4_096)
-            memory.initializeMemory(as: UInt8.self, repeating: 0, count: 8_192)
-            super.init(pooled: memory + 16, byteCount: 4_096, registration: nil)
-        }
-        deinit { memory.deallocate() }
-    }
-
     @Test("metadata that does not fit its chunk is refused")
     func metadata() throws {
         let place = StorePlace(.simulated(seed: 1))

@@ -30,38 +30,6 @@ struct PutGetTests {
     }
 
     @Test(
-        "aligned buffers leave without a copy, arrays with one, and both are counted",
-        arguments: PlaceKind.all)
-    func zeroCopy(kind: PlaceKind) throws {
-        let place = StorePlace(kind)
-        try place.session { db in
-            let space = try await db.namespace("acme", model: oddBinding())
-            let chunk = TestChunk(1, tokenCount: 40)  // 12,000 bytes a plane, 12,288 on disk.
-            var writer = try await space.beginPut(chunk.key(in: space), tokens: chunk.tokens)
-            for (layer, planes) in chunk.layers(space.binding).enumerated() {
-                try await writer.append(
-                    layer: layer, keys: padded(planes.keys), values: padded(planes.values))
-            }
-            #expect(try await writer.commit() == .committed)
-            #expect(try await chunk.isIntact(in: space) == true)
-            #expect(db.counters.uncopiedBytes == 4 * 12_000)
-            #expect(db.counters.copiedBytes == 0)
-            try await TestChunk(2, tokenCount: 40).put(in: space)
-            #expect(db.counters.uncopiedBytes == 4 * 12_000)
-            #expect(db.counters.copiedBytes == 4 * 12_000)
-            // Both ways in one put.
-            let mixed = TestChunk(3, tokenCount: 40)
-            let layers = mixed.layers(space.binding)
-            var other = try await space.beginPut(mixed.key(in: space), tokens: mixed.tokens)
-            try await other.append(layer: 0, keys: layers[0].keys, values: layers[0].values)
-            try await other.append(
-                layer: 1, keys: padded(layers[1].keys), values: padded(layers[1].values))
-            #expect(try await other.commit() == .committed)
-            #expect(try await mixed.isIntact(in: space) == true)
-        }
-    }
-
-    @Test(
         "DIG-1 DIG-2 EXT-7 every range of layers and tokens is the model's slice",
         arguments: PlaceKind.all)
     func ranges(kind: PlaceKind) throws {
@@ -299,11 +267,5 @@ struct PutGetTests {
             #expect(try await chunk.isIntact(in: space) == true)
             #expect(db.recovery.damages.isEmpty)
         }
-    }
-
-    private func padded(_ bytes: [UInt8]) -> AlignedBuffer {
-        var buffer = AlignedBuffer(byteCount: aligned(bytes.count, to: 4_096))
-        buffer.withMutableBytes { $0.copyBytes(from: bytes) }
-        return buffer
     }
 }

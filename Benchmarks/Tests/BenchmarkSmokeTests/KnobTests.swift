@@ -27,6 +27,7 @@ extension SmokeTests {
         let payload = 4 * 2 * 2 * 64 * 2 * 33
         let chunk = try #require(fill.results.first { $0.subject == "chunkdb" })
         #expect(chunk.name.contains("66 KiB") && payload == 66 << 10)
+        #expect(fill.results.count { $0.metrics["copiedBytesPerPayloadByte"] == 1 } == 1)
         #expect(try #require(chunk.metrics["bytesPerSecond"]) > 0)
         let read = try report(
             ["read", "--chunks", "8", "--depth", "4", "--threads", "2", "--skew", "1.5"] + small)
@@ -36,13 +37,23 @@ extension SmokeTests {
 
     @Test("`fill --capacity` keeps a share of what it puts; without it, all")
     func capacities() throws {
-        let words = ["fill", "--model", "llama-3.2-1b", "--window", "32MiB", "--rounds", "2"]
+        let words = [
+            "fill", "--model", "llama-3.2-1b", "--window", "32MiB", "--rounds", "2", "--memory",
+            "arrays",
+        ]
         let full = try report(words + ["--capacity", "64MiB"])
         let kept = full.results.compactMap { $0.metrics["keptPutShare"] }
         // 96 MiB of payload.
         #expect(kept.count == 1 && kept[0] > 0 && kept[0] < 0.67)
         let roomy = try report(words + ["--capacity", "512MiB"])
         #expect(roomy.results.compactMap { $0.metrics["keptPutShare"] } == [1])
+    }
+
+    @Test("`fill` copies what lies in arrays once, and nothing of what is aligned")
+    func memory() throws {
+        let words = ["fill", "--model", "tiny", "--window", "512KiB", "--rounds", "1"]
+        let both = try report(words).results.compactMap { $0.metrics["copiedBytesPerPayloadByte"] }
+        #expect(both == [1, 0])
     }
 
     @Test("`mixed` divides its tasks among threads, and may leave digests alone")

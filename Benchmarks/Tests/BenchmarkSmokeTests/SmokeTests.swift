@@ -107,6 +107,7 @@ struct SmokeTests {
         "exactChunkShare", "meanFixCost", "storedVariantCount", "loadSeconds", "loadedBytes",
         "movedBytes",
         "movedShare", "deadShare", "waitedPutShare", "freedCount", "copiedPlaneCount",
+        "copiedBytesPerPayloadByte",
     ]
     /// Four questions may be answered worse with a repair than without.
     static let mayBeNegative: Set<String> = ["recoveredShare", "divergenceNats"]

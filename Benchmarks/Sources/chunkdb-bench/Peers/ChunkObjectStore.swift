@@ -29,7 +29,12 @@ final class ChunkObjectStore: ObjectStore {
         held = nil
     }
 
-    func put(_ object: Int) throws { _ = try store.put(object..<object + 1, writers: 1) }
+    /// From aligned memory, as files are, where planes fill it.
+    func put(_ object: Int) throws {
+        _ = try store.put(
+            object..<object + 1, writers: 1,
+            from: source.geometry.hasWholeUnits ? .aligned : .arrays)
+    }
 
     func get(_ object: Int) throws {
         let store = try store

@@ -7,12 +7,6 @@ import Foundation
 struct Fio {
     private let executable: String
 
-    enum Kind: String {
-        case randomReads = "randread"
-        /// In order, each followed by a flush of its data.
-        case durableWrites = "write"
-    }
-
     /// `nil` when there is none on the PATH.
     init?() {
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
@@ -26,9 +20,35 @@ struct Fio {
     private static let warmUpMilliseconds = 250
     private static let milliseconds = 500
 
-    /// One window on a file that is there already; timed by fio itself, its start not included.
-    func run(
-        _ kind: Kind, on file: String, operationBytes: Int, depth: Int, seed: UInt64
+    /// One window of random reads of a file that is there already; timed by fio itself, its start
+    /// not included.
+    func reads(of file: String, operationBytes: Int, depth: Int, seed: UInt64) throws -> Work {
+        let byteCount = try fileBytes(file) / operationBytes * operationBytes
+        return try run(
+            .randomReads, on: file, operationBytes: operationBytes, depth: depth,
+            [
+                "--size=\(byteCount)", "--randseed=\(seed)", "--time_based",
+                "--ramp_time=\(Self.warmUpMilliseconds)ms", "--runtime=\(Self.milliseconds)ms",
+            ])
+    }
+
+    /// `count` writes in order, each followed by a flush of its data, into the place `origin` of a
+    /// file that is there already.
+    func durableWrites(to file: String, operationBytes: Int, count: Int, origin: Int) throws
+        -> Work
+    {
+        try run(
+            .durableWrites, on: file, operationBytes: operationBytes, depth: 1,
+            ["--offset=\(origin)", "--size=\(count * operationBytes)", "--fdatasync=1"])
+    }
+
+    private enum Kind: String {
+        case randomReads = "randread"
+        case durableWrites = "write"
+    }
+
+    private func run(
+        _ kind: Kind, on file: String, operationBytes: Int, depth: Int, _ extent: [String]
     ) throws -> Work {
         let process = Process()
         process.executableURL = URL(filePath: executable)
@@ -36,11 +56,9 @@ struct Fio {
             [
                 "--name=fio", "--filename=\(file)", "--rw=\(kind.rawValue)", "--direct=1",
                 "--ioengine=io_uring", "--bs=\(operationBytes)", "--iodepth=\(depth)",
-                "--size=\(try fileBytes(file) / operationBytes * operationBytes)",
-                "--time_based", "--ramp_time=\(Self.warmUpMilliseconds)ms",
-                "--runtime=\(Self.milliseconds)ms", "--fixedbufs", "--registerfiles",
-                "--randseed=\(seed)", "--allow_file_create=0", "--output-format=json",
-            ] + (kind == .durableWrites ? ["--fdatasync=1"] : [])
+                "--fixedbufs", "--registerfiles", "--allow_file_create=0",
+                "--output-format=json",
+            ] + extent
             + (Self.freeHugePageBytes >= (depth + 1) * operationBytes ? ["--iomem=mmaphuge"] : [])
         let output = Pipe()
         process.standardOutput = output
@@ -72,7 +90,7 @@ struct Fio {
             ? "huge pages as ours, where enough are reserved (\(reserved))"
             : "pages of 4 KiB, since no huge ones are reserved (vm.nr_hugepages); ours are huge"
         return "fio: io_uring, direct I/O, registered memory and file, a new process each window, "
-            + "which counts its last \(milliseconds) ms; memory in \(memory)"
+            + "of whose reads the last \(milliseconds) ms count; memory in \(memory)"
     }
 
     /// A virtual disk may take many times as long for a transfer whose memory is in small pieces.

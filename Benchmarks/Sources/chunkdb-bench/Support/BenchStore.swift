@@ -42,7 +42,8 @@ struct BenchStore: Sendable {
     /// those of whole puts, phases those of reserving, of handing all layers over, and of
     /// committing. Below durable, it ends with a barrier, so that the device has it all.
     func put(
-        _ chunks: Range<Int>, writers: Int, threads: Int = 1, _ durability: Durability = .durable
+        _ chunks: Range<Int>, writers: Int, threads: Int = 1, _ durability: Durability = .durable,
+        from memory: PutMemory = .arrays
     ) throws -> Work {
         let work = try onThreads(threads) { [self] thread in
             try await withThrowingTaskGroup(of: Work.self) { group in
@@ -50,7 +51,7 @@ struct BenchStore: Sendable {
                     group.addTask {
                         var work = Work()
                         for chunk in chunks where chunk % writers == writer {
-                            try await put(chunk, durability, &work)
+                            try await put(chunk, durability, memory, &work)
                         }
                         return work
                     }
@@ -63,15 +64,23 @@ struct BenchStore: Sendable {
     }
 
     /// What `Namespace.put` does, in its three steps.
-    private func put(_ chunk: Int, _ durability: Durability, _ work: inout Work) async throws {
+    private func put(
+        _ chunk: Int, _ durability: Durability, _ memory: PutMemory, _ work: inout Work
+    ) async throws {
         let start = Clocks.now
         let tokens = source.tokens(chunk)
         var writer = try await namespace.beginPut(namespace.key(tokens: tokens), tokens: tokens)
         let begun = Clocks.now
-        for layer in 0..<source.geometry.layerCount {
-            try await writer.append(
-                layer: layer, keys: source.plane(chunk, layer: layer, .keys),
-                values: source.plane(chunk, layer: layer, .values))
+        let layerCount = source.geometry.layerCount
+        switch memory {
+        case .arrays:
+            for layer in 0..<layerCount {
+                try await writer.append(
+                    layer: layer, keys: source.plane(chunk, layer: layer, .keys),
+                    values: source.plane(chunk, layer: layer, .values))
+            }
+        case .aligned:
+            try await writer.append(layers: 0..<layerCount, planes: source.planes(chunk))
         }
         let appended = Clocks.now
         let outcome = try await writer.commit(durability: durability)
@@ -90,7 +99,7 @@ struct BenchStore: Sendable {
     /// One put. *Returns:* its bytes.
     func putOne(_ chunk: Int, _ durability: Durability = .durable) async throws -> Int {
         var work = Work()
-        try await put(chunk, durability, &work)
+        try await put(chunk, durability, .arrays, &work)
         return work.bytes
     }
 

@@ -22,6 +22,8 @@ struct ChunkGeometry: Sendable {
     }
     /// Key and value plane of one layer, which stand side by side.
     var layerBytes: Int { 2 * planeBytes }
+    /// Whether planes can stand side by side as they stand on disk.
+    var hasWholeUnits: Bool { planeBytes.isMultiple(of: 4_096) }
     var chunkBytes: Int { layerCount * layerBytes }
 
     var binding: ModelBinding {
@@ -97,19 +99,31 @@ enum Preset: String, CaseIterable, ExpressibleByArgument {
     }
 }
 
+/// What the bytes of a put lie in.
+enum PutMemory: String, CaseIterable, ExpressibleByArgument {
+    /// An array a plane, which is copied once.
+    case arrays
+    /// All planes side by side at a multiple of 4,096, which go to the disk from there.
+    case aligned
+}
+
 /// Hands out any number of chunks.
 struct ChunkSource: Sendable {
     let geometry: ChunkGeometry
     private let seed: UInt64
     private let planes: [[UInt8]]
+    private let pool: PlanePool?
 
-    init(_ geometry: ChunkGeometry, seed: UInt64) {
+    init(_ geometry: ChunkGeometry, seed: UInt64, memory: [PutMemory] = [.arrays]) {
         self.geometry = geometry
         self.seed = seed
         // One more than a chunk has, so that each chunk begins elsewhere in the pool.
         planes = (0..<2 * geometry.layerCount + 1).map {
             randomBytes(geometry.planeBytes, seed: seed &+ UInt64($0))
         }
+        pool =
+            memory.contains(.aligned)
+            ? PlanePool(planes + planes.prefix(2 * geometry.layerCount)) : nil
     }
 
     func tokens(_ chunk: Int) -> [UInt32] {
@@ -121,5 +135,11 @@ struct ChunkSource: Sendable {
 
     func plane(_ chunk: Int, layer: Int, _ kind: ExtentKind) -> [UInt8] {
         planes[(chunk + 2 * layer + (kind == .keys ? 0 : 1)) % planes.count]
+    }
+
+    /// All planes of a chunk, of a source that has aligned memory; planes are of whole units.
+    func planes(_ chunk: Int) -> AlignedBuffer {
+        pool!.buffer(
+            at: chunk % planes.count * geometry.planeBytes, byteCount: geometry.chunkBytes)
     }
 }

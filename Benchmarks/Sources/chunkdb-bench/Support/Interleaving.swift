@@ -123,8 +123,8 @@ struct Tally {
     }
 }
 
-/// Runs subjects against one yardstick. Without one, the subjects just take turns. With the index of
-/// ours among them, all others are told how many times theirs ours is, round by round.
+/// Runs subjects against one yardstick. Without one, the subjects just take turns. With the index
+/// of ours among them, all others are told how many times theirs ours is, round by round.
 func interleave(
     rounds: TimeBudget.Rounds, yardstick: Subject?, subjects: [Subject], ours: Int? = nil,
     progress: Progress

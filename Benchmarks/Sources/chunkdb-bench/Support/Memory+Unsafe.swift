@@ -29,6 +29,43 @@ func begins(_ plane: UnsafeRawBufferPointer, with bytes: [UInt8]) -> Bool {
     unsafe plane.count == bytes.count && plane.prefix(64).elementsEqual(bytes.prefix(64))
 }
 
+/// Planes side by side in aligned memory, over and over: what who keeps chunks so puts from.
+final class PlanePool: Sendable {
+    private let memory: AlignedBuffer
+
+    init(_ planes: [[UInt8]]) {
+        var memory = AlignedBuffer(byteCount: planes.reduce(0) { $0 + $1.count })
+        unsafe memory.withMutableBytes { bytes in
+            var rest = unsafe bytes[...]
+            for plane in planes {
+                // SAFETY: the memory has room for all planes.
+                unsafe UnsafeMutableRawBufferPointer(rebasing: rest).copyBytes(from: plane)
+                unsafe rest = rest.dropFirst(plane.count)
+            }
+        }
+        self.memory = memory
+    }
+
+    /// A part of it; nobody changes it.
+    func buffer(at offset: Int, byteCount: Int) -> AlignedBuffer {
+        // SAFETY: the part is inside, keeps the pool, and is only read.
+        let base = unsafe memory.withBytes {
+            unsafe UnsafeMutableRawPointer(mutating: $0.baseAddress! + offset)
+        }
+        return AlignedBuffer(storage: unsafe Part(self, base, byteCount: byteCount))
+    }
+
+    private final class Part: BufferStorage, @unchecked Sendable {
+        // SAFETY: immutable.
+        private let pool: PlanePool
+
+        init(_ pool: PlanePool, _ base: UnsafeMutableRawPointer, byteCount: Int) {
+            self.pool = pool
+            unsafe super.init(pooled: base, byteCount: byteCount, registration: nil)
+        }
+    }
+}
+
 /// Memory of one layer that a caller keeps.
 final class LayerMemory: Sendable {
     let buffer: AlignedBuffer

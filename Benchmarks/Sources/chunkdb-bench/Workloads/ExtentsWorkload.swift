@@ -65,8 +65,8 @@ struct ExtentsWorkload: Workload {
             tokenCount: layerBytes / 2_048, elementType: .bfloat16)
     }
 
-    /// What the others have too: memory for all that is asked for at once, and half as much for what
-    /// a caller still holds while it asks for more.
+    /// What the others have too: memory for all that is asked for at once, and half as much for
+    /// what a caller still holds while it asks for more.
     private func poolBytes(_ geometry: ChunkGeometry) -> Int {
         max(geometry.layerBytes * depths.max()! * 3 / 2, DiskOptions().registeredPoolBytes)
     }
@@ -135,10 +135,9 @@ struct ExtentsWorkload: Workload {
             if let fio {
                 subjects.append(
                     Subject(name: "read \(name)", subject: "fio") { round in
-                        try fio.run(
-                            .randomReads, on: folder + "/yardstick",
-                            operationBytes: geometry.layerBytes, depth: depth,
-                            seed: common.seed &+ UInt64(round + 2))
+                        try fio.reads(
+                            of: folder + "/yardstick", operationBytes: geometry.layerBytes,
+                            depth: depth, seed: common.seed &+ UInt64(round + 2))
                     })
             }
             var results = try interleave(

@@ -37,20 +37,25 @@ struct FillWorkload: Workload {
         help: "What a put waits for: durable, written, accepted; a barrier ends a window.")
     var durability = [Durability.durable]
 
+    @Option(
+        parsing: .upToNextOption,
+        help: "What the bytes lie in: arrays, copied once, or aligned (planes of whole 4 KiB).")
+    var memory = PutMemory.allCases
+
     @Option(help: "Bytes of one window.")
-    var window = ByteSize(512 << 20)
+    var window = ByteSize(256 << 20)
 
     @Option(help: "Windows of each; they take turns.")
     var rounds = 9
 
     func validate() throws {
         guard (1...64).contains(depth), (1...depth).contains(threads), rounds > 0, !model.isEmpty,
-            !durability.isEmpty, (1...65_536).contains(tokens ?? 1),
+            !durability.isEmpty, !memory.isEmpty, (1...65_536).contains(tokens ?? 1),
             capacity?.byteCount ?? .max >= 64 << 20
         else {
             throw ValidationError(
                 "depth is 1 to 64, and at least as much as threads; at least one token, round and "
-                    + "level; a capacity from 64MiB")
+                    + "level and kind of memory; a capacity from 64MiB")
         }
     }
 
@@ -61,6 +66,11 @@ struct FillWorkload: Workload {
             if let tokens { geometry.tokenCount = tokens }
             return geometry
         }
+    }
+    /// Who takes turns. Planes that fill no whole units are put from arrays alone.
+    private func puts(_ geometry: ChunkGeometry) -> [(level: Durability, memory: PutMemory)] {
+        let memory = geometry.hasWholeUnits ? memory : [.arrays]
+        return durability.flatMap { level in memory.map { (level, $0) } }
     }
     private var windowBytes: Int { common.smoke ? 1 << 19 : window.byteCount }
     private var roundCount: Int { common.smoke ? 2 : rounds }
@@ -74,6 +84,7 @@ struct FillWorkload: Workload {
             "windowBytes": .number(windowBytes),
             "rounds": .number(roundCount),
             "durability": .text(durability.map { "\($0)" }.joined(separator: ",")),
+            "memory": .text(memory.map(\.rawValue).joined(separator: ",")),
         ]
     }
 
@@ -81,14 +92,16 @@ struct FillWorkload: Workload {
         geometries.reduce(0) { sum, geometry in
             let bytes = geometry.chunkBytes
             let window = max(windowBytes / bytes, depth) * bytes
-            return sum + (2 * roundCount * durability.count + durability.count + 2) * window
+            let subjects = puts(geometry).count
+            return sum + (2 * roundCount * subjects + subjects + 2) * window
         }
     }
 
     func measure(in workplace: Workplace, _ report: inout BenchmarkReport) throws {
         let progress = Progress(
-            stepCount: geometries.count
-                * windowCount(rounds: roundCount, subjects: durability.count))
+            stepCount: geometries.reduce(0) {
+                $0 + windowCount(rounds: roundCount, subjects: puts($1).count)
+            })
         defer { progress.finish() }
         for (place, geometry) in geometries.enumerated() {
             try measure(
@@ -96,8 +109,8 @@ struct FillWorkload: Workload {
                 share: 1 / Double(geometries.count - place))
         }
         report.notes.append(
-            "put: key, `beginPut`, one `append` of arrays a layer, `commit`; at its level on "
-                + "return, and a barrier ends a window below durable; "
+            "put: key, `beginPut`, one `append` a layer (arrays) or of all layers (aligned), "
+                + "`commit`; at its level on return, and a barrier ends a window below durable; "
                 + "\(depth) at once on \(threads) caller thread(s)")
         report.notes.append(
             "device: preallocated file written for the first time, as the store's segments are")
@@ -110,16 +123,16 @@ struct FillWorkload: Workload {
         let chunksPerWindow = max(windowBytes / geometry.chunkBytes, depth)
         let bytesPerWindow = chunksPerWindow * DeviceLoop.wholeUnits(geometry.chunkBytes)
         // One window to warm up each, and one yardstick more than puts.
-        let levels = durability
-        let yardstickBytes = (roundCount * levels.count + 2) * bytesPerWindow
-        let chunkCount = (roundCount + 1) * levels.count * chunksPerWindow
+        let kinds = puts(geometry)
+        let yardstickBytes = (roundCount * kinds.count + 2) * bytesPerWindow
+        let chunkCount = (roundCount + 1) * kinds.count * chunksPerWindow
         try workplace.requireSpace(yardstickBytes + chunkCount * geometry.chunkBytes)
         let loop = try DeviceLoop(
             directory: workplace.directory("device-\(geometry.name)"),
             operationBytes: geometry.chunkBytes, depth: depth, fileBytes: yardstickBytes,
             options: common.disk)
         defer { try? loop.close() }
-        let source = ChunkSource(geometry, seed: common.seed)
+        let source = ChunkSource(geometry, seed: common.seed, memory: kinds.map(\.memory))
         var options = BenchStore.options(geometry, chunkCount: chunkCount, common)
         if let capacity {
             options.capacity = ByteCount(UInt64(capacity.byteCount))
@@ -136,20 +149,23 @@ struct FillWorkload: Workload {
                 .durableWrite,
                 at: (first..<first + chunksPerWindow).map { UInt64($0 * loop.operationBytes) })
         }
-        var costs = levels.map { _ in PutCost() }
-        let puts = levels.enumerated().map { index, level in
-            Subject(name: "put \(geometry.sizeText), \(level)", subject: "chunkdb") { round in
-                let first = ((round + 1) * levels.count + index) * chunksPerWindow
+        var costs = kinds.map { _ in PutCost() }
+        let subjects = kinds.enumerated().map { index, kind in
+            Subject(
+                name: "put \(geometry.sizeText), \(kind.level), \(kind.memory)", subject: "chunkdb"
+            ) { round in
+                let first = ((round + 1) * kinds.count + index) * chunksPerWindow
                 let before = PutCost(store.db)
                 let work = try store.put(
-                    first..<first + chunksPerWindow, writers: depth, threads: threads, level)
+                    first..<first + chunksPerWindow, writers: depth, threads: threads,
+                    kind.level, from: kind.memory)
                 costs[index].add(PutCost(store.db), since: before)
                 return work
             }
         }
         var results = try interleave(
             rounds: workplace.budget.rounds(roundCount, share: share), yardstick: yardstick,
-            subjects: puts, progress: progress)
+            subjects: subjects, progress: progress)
         for (index, cost) in costs.enumerated() {
             let windows = Int(results[index + 1].metrics["windowCount"] ?? 0) + 1
             let putCount = windows * chunksPerWindow
@@ -159,8 +175,8 @@ struct FillWorkload: Workload {
         }
         if capacity != nil {
             let windows = results.dropFirst().reduce(0) { $0 + ($1.metrics["windowCount"] ?? 0) }
-            let putCount = (windows + Double(levels.count)) * Double(chunksPerWindow)
-            for index in levels.indices {
+            let putCount = (windows + Double(kinds.count)) * Double(chunksPerWindow)
+            for index in kinds.indices {
                 results[index + 1].metrics["keptPutShare"] =
                     Double(store.namespace.entryCount) / putCount
             }

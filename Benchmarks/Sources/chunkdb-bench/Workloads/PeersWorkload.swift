@@ -58,14 +58,13 @@ struct PeersWorkload: Workload {
     }
 
     /// The yardstick and everybody else put in windows of their own; two files more are read; fio
-    /// has three of four windows each. What it writes over one of them is not in it: that is as
-    /// much as the device takes in half a second a window.
+    /// has two of four windows each, and one to put into.
     var writtenBytes: Int {
         let foreign = ForeignObjectStore.Kind.allCases.count { $0.isBuilt }
         let (stores, rounds) = (3 + foreign, roundCount + 1)
         let windows =
             roundCount * (stores + 1) + 2 + stores * rounds + 2 * rounds
-            + (Fio() == nil ? 0 : 12)
+            + (Fio() == nil ? 0 : 8 + rounds)
         return models.reduce(0) { sum, model in
             let bytes = model.geometry.chunkBytes
             return sum + windows * max(windowBytes / bytes, 1) * bytes
@@ -94,8 +93,9 @@ struct PeersWorkload: Workload {
         }
         report.notes.append(Fio.note)
         report.notes += [
-            "put: one after the other, durable on return; files: draft, flush, rename, and a flush "
-                + "of the directory",
+            "put: one after the other, from aligned memory (chunkdb in one `append` of all "
+                + "layers), durable on return; files: draft, flush, rename, and a flush of the "
+                + "directory",
             "get: whole objects, one at a time; chunkdb verifies what it read, the others do not",
             "layer of \(prompt): one layer of a prompt's chunks, for who waits for all of them; "
                 + "RocksDB has no partial read",
@@ -152,7 +152,7 @@ private struct PeersRun {
             [
                 ChunkObjectStore(
                     at: place + "/chunkdb",
-                    ChunkSource(geometry, seed: seed),
+                    ChunkSource(geometry, seed: seed, memory: [.aligned]),
                     options: BenchStore.options(geometry, chunkCount: objectCount, common)),
                 FileObjectStore(
                     at: place + "/direct", objects,
@@ -216,7 +216,7 @@ private struct PeersRun {
             }
         }
         return try ask(
-            yardstick, [try fio(name, .durableWrites, geometry.chunkBytes, 1)] + subjects, progress)
+            yardstick, [try fioWrites(name)] + subjects, progress)
     }
 
     private func gets(_ progress: Progress) throws -> [BenchmarkResult] {
@@ -236,7 +236,7 @@ private struct PeersRun {
         }
         return try ask(
             reads(loop, name, objectsPerWindow),
-            [try fio(name, .randomReads, geometry.chunkBytes, 1)] + subjects, progress)
+            [try fioReads(name, geometry.chunkBytes, 1)] + subjects, progress)
     }
 
     private func layers(_ progress: Progress) throws -> [BenchmarkResult] {
@@ -267,7 +267,7 @@ private struct PeersRun {
         }
         return try ask(
             reads(loop, name, prompts * promptCount),
-            [try fio(name, .randomReads, geometry.layerBytes, promptCount)] + subjects, progress)
+            [try fioReads(name, geometry.layerBytes, promptCount)] + subjects, progress)
     }
 
     private func openings(_ progress: Progress) throws -> [BenchmarkResult] {
@@ -330,22 +330,37 @@ private struct PeersRun {
         }
     }
 
-    /// `nil` without fio. Writes go over a file that was written before, as fio does it.
-    private func fio(_ name: String, _ kind: Fio.Kind, _ bytes: Int, _ depth: Int) throws
-        -> Subject?
-    {
+    /// `nil` without fio.
+    private func fioReads(_ name: String, _ bytes: Int, _ depth: Int) throws -> Subject? {
         guard let fio else { return nil }
-        let byteCount = objectsPerWindow * geometry.chunkBytes
-        let folder = place + "/fio-\(kind.rawValue)-\(bytes)"
+        let folder = place + "/fio-read-\(bytes)"
         let loop = try DeviceLoop(
             directory: folder, operationBytes: bytes, depth: 1,
-            fileBytes: max(4 * byteCount, bytes), options: common.disk)
+            fileBytes: max(4 * objectsPerWindow * geometry.chunkBytes, bytes),
+            options: common.disk)
         try loop.fill()
         try loop.close()
         return Subject(name: name, subject: "fio") { round in
-            try fio.run(
-                kind, on: folder + "/yardstick", operationBytes: bytes, depth: depth,
+            try fio.reads(
+                of: folder + "/yardstick", operationBytes: bytes, depth: depth,
                 seed: common.seed &+ UInt64(round + 2))
+        }
+    }
+
+    /// Into a preallocated file that was not written before, as the yardstick does and a store that
+    /// grows. `nil` without fio.
+    private func fioWrites(_ name: String) throws -> Subject? {
+        guard let fio else { return nil }
+        let bytes = DeviceLoop.wholeUnits(geometry.chunkBytes)
+        let folder = place + "/fio-write"
+        let loop = try DeviceLoop(
+            directory: folder, operationBytes: bytes, depth: 1,
+            fileBytes: objectCount * bytes, options: common.disk)
+        try loop.close()
+        return Subject(name: name, subject: "fio") { round in
+            try fio.durableWrites(
+                to: folder + "/yardstick", operationBytes: bytes, count: objectsPerWindow,
+                origin: (round + 1) * objectsPerWindow * bytes)
         }
     }
 
