@@ -112,7 +112,10 @@ public struct ChunkWriter: ~Copyable {
     /// side has them: it goes to the disk without a copy, in few large writes. For each layer in
     /// turn it holds the key plane and the value plane, each with zeros behind it up to the
     /// alignment unit. The memory is given back when its last write has ended.
-    /// *Throws:* as above; nothing was taken then.
+    ///
+    /// *Complexity:* one write a record, which the disk divides; digests are taken meanwhile.
+    /// *Throws:* `.shape` when layers, size, address or padding are not so; nothing was taken then.
+    /// `.cancelled` when the caller's task is; the writer is of no use afterwards.
     public mutating func append(layers: Range<Int>, planes: consuming AlignedBuffer)
         async throws(StoreError)
     {

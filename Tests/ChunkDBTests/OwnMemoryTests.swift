@@ -97,32 +97,43 @@ struct OwnMemoryTests {
             let chunk = TestChunk(1, tokenCount: 10)  // 3,000 of 4,096 bytes.
             let layers = chunk.layers(space.binding)
             var writer = try await space.beginPut(chunk.key(in: space), tokens: chunk.tokens)
-            func expectRefusal(
-                _ layers: Range<Int>, _ planes: consuming AlignedBuffer, _ why: String
-            ) async throws {
-                do {
-                    try await writer.append(layers: layers, planes: planes)
-                    Issue.record("\(why) was taken")
-                } catch StoreError.shape {}
-            }
-            try await expectRefusal(0..<0, AlignedBuffer(byteCount: 0), "no layer")
-            try await expectRefusal(1..<3, sideBySide(layers[1...]), "a later layer")
-            try await expectRefusal(-1..<2, sideBySide(layers[...]), "a layer below the first")
-            try await expectRefusal(0..<4, AlignedBuffer(byteCount: 32_768), "one too many")
-            try await expectRefusal(0..<3, sideBySide(layers[0..<2]), "a short buffer")
-            try await expectRefusal(0..<2, sideBySide(layers[...]), "a long buffer")
+            try await Self.expectRefusal(
+                &writer, 0..<0, AlignedBuffer(byteCount: 0), "no layer")
+            try await Self.expectRefusal(
+                &writer, 1..<3, sideBySide(layers[1...]), "a later layer")
+            try await Self.expectRefusal(
+                &writer, -1..<2, sideBySide(layers[...]), "a layer below the first")
+            try await Self.expectRefusal(
+                &writer, 0..<4, AlignedBuffer(byteCount: 32_768), "one too many")
+            try await Self.expectRefusal(
+                &writer, 0..<3, sideBySide(layers[0..<2]), "a short buffer")
+            try await Self.expectRefusal(
+                &writer, 0..<2, sideBySide(layers[...]), "a long buffer")
             for place in [3_000, 4_095, 7_096, 24_575] {
                 var dirty = sideBySide(layers[...])
                 dirty.withMutableBytes { $0[place] = 1 }
-                try await expectRefusal(0..<3, dirty, "dirty padding at \(place)")
+                try await Self.expectRefusal(
+                    &writer, 0..<3, dirty, "dirty padding at \(place)")
             }
-            try await expectRefusal(
+            try await Self.expectRefusal(
+                &writer,
                 0..<3, AlignedBuffer(storage: OffsetStorage(byteCount: 24_576)), "an odd address")
             try await writer.append(layers: 0..<3, planes: sideBySide(layers[...]))
-            try await expectRefusal(0..<1, sideBySide(layers[0..<1]), "a layer twice")
+            try await Self.expectRefusal(
+                &writer, 0..<1, sideBySide(layers[0..<1]), "a layer twice")
             #expect(try await writer.commit() == .committed)
             #expect(try await chunk.isIntact(in: space) == true)
         }
+    }
+
+    private static func expectRefusal(
+        _ writer: inout ChunkWriter, _ layers: Range<Int>, _ planes: consuming AlignedBuffer,
+        _ why: String
+    ) async throws {
+        do {
+            try await writer.append(layers: layers, planes: planes)
+            Issue.record("\(why) was taken")
+        } catch StoreError.shape {}
     }
 
     @Test("buffers that are not padded with zeros, or not aligned, are refused and harm nothing")
