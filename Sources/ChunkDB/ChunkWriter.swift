@@ -113,7 +113,8 @@ public struct ChunkWriter: ~Copyable {
     /// turn it holds the key plane and the value plane, each with zeros behind it up to the
     /// alignment unit. The memory is given back when its last write has ended.
     ///
-    /// *Complexity:* one write a record, which the disk divides; digests are taken meanwhile.
+    /// *Complexity:* one write a record, which the ring divides, and an engine of threads does not;
+    /// digests are taken meanwhile.
     /// *Throws:* `.shape` when layers, size, address or padding are not so; nothing was taken then.
     /// `.cancelled` when the caller's task is; the writer is of no use afterwards.
     public mutating func append(layers: Range<Int>, planes: consuming AlignedBuffer)
